@@ -1,0 +1,174 @@
+"""The command line: progress on stderr, one JSON result on stdout."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from vaecore.recipes import RECIPES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; errors that a person can mend are one sentence and exit status 1."""
+    options = parser().parse_args(arguments)
+    try:
+        result = options.run(options)
+    except ValueError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{options.command}: stopped.", file=sys.stderr)
+        return 130
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m vaecore", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_train(commands)
+    add_evaluate(commands)
+    download = add(commands, "download", run_download, "fetch a data set into the data folder")
+    download.add_argument("dataset")
+    download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    return top
+
+
+def add(commands: argparse._SubParsersAction, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    train = add(commands, "train", run_train, "train a recipe; ends with a checkpoint folder")
+    train.add_argument("recipe", help="one of " + ", ".join(RECIPES))
+    train.add_argument("--dataset", default="digits")
+    train.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    train.add_argument("--folder", metavar="FOLDER", help="the checkpoint to write (default: runs/DATASET-RECIPE-Dd)")
+    train.add_argument("--from", dest="start", metavar="FOLDER", help="a trained checkpoint to begin with")
+    train.add_argument("--latent-dim", type=int, default=2)
+    train.add_argument("--epochs", type=int, default=20)
+    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--learning-rate", type=float, help="of the first stage (default: the recipe's)")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    train.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the recipe, e.g. net=dense"
+    )
+
+
+def add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = add(commands, "evaluate", run_evaluate, "measure a checkpoint; JSON on stdout")
+    evaluate.add_argument("folder")
+    evaluate.add_argument("--split", default="test", help="train, valid or test")
+    evaluate.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    evaluate.add_argument("--images", type=int, help="use the first so many images (default: all)")
+    evaluate.add_argument("--samples", type=int, default=100, help="K of the importance weighted bound")
+    evaluate.add_argument("--exact-images", type=int, default=500, help="how many images get the exact gap (D = 2)")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--device", default="auto")
+    evaluate.add_argument("--keep", action="store_true", help="write the result and the codes into the checkpoint")
+
+
+def run_train(options: argparse.Namespace) -> dict:
+    import torch
+
+    from vaecore import build, checkpoints, fit, load_dataset
+    from vaecore.training import pick_device
+
+    train, valid = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid"))
+    given = dict(pair.partition("=")[::2] for pair in options.option)
+    torch.manual_seed(options.seed)
+    vae = build(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, **given)
+    folder = Path(options.folder or f"runs/{options.dataset}-{options.recipe}-{options.latent_dim}d")
+    with Bar(options.epochs) as bar:
+        history = fit(
+            vae,
+            options.recipe,
+            train,
+            valid,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            device=options.device,
+            folder=folder,
+            start=options.start,
+            on_event=bar,
+        )
+    training = checkpoints.read_metrics(folder)["training"] | {
+        "command": "python -m vaecore " + " ".join(sys.argv[1:]),
+        "hardware": hardware(pick_device(options.device)),
+        "versions": f"torch {torch.__version__}, python {platform.python_version()}",
+    }
+    checkpoints.add_metrics(folder, training=training)
+    return {"folder": str(folder), **history[training["best_epoch"] - 1]}
+
+
+def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those who call)
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+
+
+class Bar:
+    """A progress bar on stderr, fed by the events of `fit`."""
+
+    def __init__(self, epochs: int) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=None, unit="step", file=sys.stderr, dynamic_ncols=True)
+        self.epochs = epochs
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def __call__(self, event: dict) -> None:
+        if event["event"] == "step":
+            self.bar.total = event["steps"] * self.epochs
+            self.bar.update((event["epoch"] - 1) * event["steps"] + event["step"] - self.bar.n)
+            return
+        scores = {"train": f"{event['train_elbo']:.2f}", "valid": f"{event['valid_elbo']:.2f}"}
+        self.bar.set_postfix({"epoch": f"{event['epoch']}/{self.epochs}", **scores})
+
+
+def run_evaluate(options: argparse.Namespace) -> dict:
+    import torch
+
+    from vaecore import checkpoints, evaluation, load, load_dataset
+    from vaecore.training import pick_device
+
+    config = checkpoints.read_config(options.folder)
+    if config["dataset"] is None:
+        raise ValueError(f"{options.folder} does not say which data set it was trained on, so it cannot be evaluated.")
+    vae = load(options.folder, pick_device(options.device))
+    data = load_dataset(config["dataset"], options.split, options.data)
+    images = data.images[: options.images].to(vae.device)
+    results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
+    results["protocol"] = f"{config['dataset']}, {options.split} split: {results['protocol']}"
+    if options.keep:
+        loc, scale = evaluation.encode(vae, data.images)
+        codes = {"loc": loc, "scale": scale, "labels": data.labels.to(torch.uint8)}
+        kept = checkpoints.read_analysis(options.folder)
+        kept |= {f"{options.split}.{name}": tensor for name, tensor in codes.items()}
+        checkpoints.write_analysis(options.folder, kept)
+        checkpoints.add_metrics(options.folder, evaluation=results)
+    return {"folder": str(options.folder), **results}
+
+
+def run_download(options: argparse.Namespace) -> dict:
+    from vaecore import datasets
+
+    return {"dataset": options.dataset, "folder": str(datasets.download(options.dataset, options.data))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The model card: README.md of a checkpoint, written from its config.json and metrics.json alone."""
+
+from vaecore.recipes import RECIPES
+
+
+def model_card(config: dict, metrics: dict, size: int) -> str:
+    """Markdown with the hub's YAML front matter; `size` is the number of weights."""
+    recipe, training = RECIPES[config["recipe"]], metrics.get("training", {})
+    shape = " x ".join(map(str, config["data_shape"]))
+    front = ["---", "library_name: vaescope", "license: mit", "tags: [vae, vaescope]"]
+    if config["dataset"]:
+        front.append(f"datasets: [{config['dataset']}]")
+    options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
+    about = [
+        f"# {recipe.label} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}",
+        "",
+        f"{recipe.label} ({recipe.paper}): {recipe.summary}.",
+        "",
+        f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
+    ]
+    return "\n".join([*front, "---", "", *about, *budget(training), *evaluation(metrics.get("evaluation")), ""])
+
+
+def budget(training: dict) -> list[str]:
+    """How it was trained, as far as `fit` and the command line recorded it."""
+    words = {
+        "command": "command: `{}`",
+        "images": "training images: {:,}",
+        "epochs": "epochs: {}",
+        "batch_size": "batch size: {}",
+        "seed": "seed: {}",
+        "best_epoch": "epoch kept (highest validation ELBO): {}",
+        "seconds": "training time: {:,.0f} s",
+        "hardware": "hardware: {}",
+        "versions": "versions: {}",
+    }
+    lines = ["* " + words[key].format(training[key]) for key in words if training.get(key) is not None]
+    return ["", "## Training", "", *lines] if lines else []
+
+
+def evaluation(results: dict | None) -> list[str]:
+    """The evaluation's numbers and the protocol that they were measured by."""
+    if not results:
+        return []
+    rows = [f"| {name} | {value:,.3f} |" for name, value in results.items() if isinstance(value, int | float)]
+    return ["", "## Evaluation", "", results["protocol"], "", "| measure | value |", "| --- | --- |", *rows]

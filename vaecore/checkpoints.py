@@ -1,0 +1,183 @@
+"""A checkpoint is a folder, laid out as on the Hugging Face hub; it appears whole or not at all.
+
+    config.json            recipe, sizes and options: what `build` needs
+    model.safetensors      the best weights; last.safetensors those of the last epoch
+    metrics.json           training budget, history, evaluation
+    README.md              the model card
+    analysis.safetensors   codes, labels and exact results, which belong to one digest of the weights
+
+What is read may come from a stranger: the configuration is checked key by key, and the weights must match, name by
+name, the VAE that it builds. Nothing on disk is executable.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaecore import recipes
+from vaecore.cards import model_card
+from vaecore.safefiles import (
+    LARGEST_TENSORS,
+    BadFile,
+    checked,
+    read_header,
+    read_json,
+    read_tensors,
+    sync,
+    write_bytes,
+    write_json,
+    write_tensors,
+)
+from vaecore.vae import VAE
+
+FORMAT = 1
+CONFIG = {"format": int, "recipe": str, "data_shape": list, "latent_dim": int, "options": dict, "dataset": str | None}
+
+
+def save(
+    vae: VAE,
+    folder: str | Path,
+    *,
+    dataset: str | None = None,
+    metrics: dict | None = None,
+    last: dict[str, Tensor] | None = None,
+) -> Path:
+    """Write `vae` as a new checkpoint folder; ValueError if the folder exists or the VAE was not made by `build`.
+
+    Args:
+        dataset: the name of the data set that it was trained on.
+        metrics: what metrics.json shall hold; the model card is written from it.
+        last: the last epoch's weights, where `vae` holds the best epoch's.
+    """
+    folder = Path(folder)
+    if vae.config is None:
+        raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        write_json(beside / "config.json", {"format": FORMAT, **vae.config, "dataset": dataset})
+        write_tensors(beside / "model.safetensors", vae.state_dict())
+        if last is not None:
+            write_tensors(beside / "last.safetensors", last)
+        write_json(beside / "metrics.json", {})
+        add_metrics(beside, **(metrics or {}))
+        beside.chmod(0o755)
+        beside.rename(folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    sync(folder.parent)
+    return folder
+
+
+def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "model") -> VAE:
+    """The VAE in a checkpoint folder, ready for evaluation; `which="last"` gives the last epoch's weights.
+
+    Raises BadFile, a ValueError, with a sentence that says what is wrong with the folder.
+    """
+    folder = Path(folder)
+    config, file = read_config(folder), folder / f"{which}.safetensors"
+    # First without memory: a configuration cannot ask for more than the file holds.
+    with torch.device("meta"):
+        expected = rebuild(config, folder).state_dict()
+    must_match(read_header(file)[0], expected, file)
+    tensors = read_tensors(file)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise BadFile(f"{file}: the weights {name} hold values that are not finite numbers.")
+    vae = rebuild(config, folder)
+    vae.load_state_dict(tensors)
+    return vae.to(device).eval()
+
+
+def rebuild(config: dict, folder: Path) -> VAE:
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return recipes.build(config["recipe"], config["data_shape"], config["latent_dim"], **config["options"])
+        except ValueError as error:
+            raise BadFile(f"{folder / 'config.json'}: {error}") from None
+
+
+def must_match(header: dict, expected: dict[str, Tensor], file: Path) -> None:
+    """The file's tensors are the VAE's: the same names, types and shapes."""
+    wanted = {name: ("F32", tuple(tensor.shape)) for name, tensor in expected.items()}
+    for name in sorted(wanted.keys() | header.keys()):
+        if header.get(name) != wanted.get(name):
+            there, want = header.get(name, "nothing"), wanted.get(name, "nothing")
+            raise BadFile(f"{file} does not fit its config.json: {name} is {there}, the configuration makes it {want}.")
+
+
+def read_config(folder: str | Path) -> dict:
+    """The contents of config.json, its keys and their types checked; `build` checks the values."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadFile(f"There is no checkpoint folder {folder}.")
+    file = folder / "config.json"
+    config = read_json(file)
+    if set(config) != set(CONFIG):
+        raise BadFile(f"{file} must hold exactly the keys {', '.join(CONFIG)}.")
+    for key, kind in CONFIG.items():
+        if not isinstance(config[key], kind) or isinstance(config[key], bool):
+            raise BadFile(f"{file}: {key} is {config[key]!r}, which is not of the right type.")
+    if config["format"] != FORMAT:
+        raise BadFile(f"{file} has format {config['format']}; this version reads format {FORMAT}.")
+    return config
+
+
+def read_metrics(folder: str | Path) -> dict:
+    """The contents of metrics.json."""
+    return read_json(Path(folder) / "metrics.json")
+
+
+def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
+    """Put entries into metrics.json and write the model card anew."""
+    folder = Path(folder)
+    metrics = read_metrics(folder) | entries
+    write_json(folder / "metrics.json", metrics)
+    write_bytes(folder / "README.md", model_card(read_config(folder), metrics, count_weights(folder)).encode())
+
+
+def count_weights(folder: str | Path) -> int:
+    return sum(prod(shape) for _, shape in read_header(Path(folder) / "model.safetensors")[0].values())
+
+
+def find(root: str | Path) -> list[Path]:
+    """The checkpoint folders directly under `root`, by name."""
+    return sorted(file.parent for file in Path(root).glob("[!.]*/config.json"))
+
+
+def digest(folder: str | Path) -> str:
+    """The SHA-256 of the weights' file: what results computed from a checkpoint are keyed by."""
+    return hashlib.sha256(checked(Path(folder) / "model.safetensors", LARGEST_TENSORS).read_bytes()).hexdigest()
+
+
+def read_analysis(folder: str | Path) -> dict[str, Tensor]:
+    """What was computed once for these very weights, from the folder or the user's cache; {} if nothing was."""
+    key = digest(folder)
+    for file in (Path(folder) / "analysis.safetensors", cached_analysis(key)):
+        if file.exists() and read_header(file)[1].get("digest") == key:
+            return read_tensors(file)
+    return {}
+
+
+def write_analysis(folder: str | Path, tensors: dict[str, Tensor]) -> Path:
+    """Keep `tensors` beside the weights that they were computed from, or in the user's cache if that is read-only."""
+    key = digest(folder)
+    file = Path(folder) / "analysis.safetensors" if os.access(folder, os.W_OK) else cached_analysis(key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(file, tensors, {"digest": key})
+    return file
+
+
+def cached_analysis(key: str) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "vaescope" / "analysis" / f"{key}.safetensors"

@@ -1,0 +1,79 @@
+"""What one asks of a trained VAE: evidence, bounds, active units. All in nats per image."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaecore import exact
+from vaecore.vae import VAE
+
+
+@torch.no_grad()
+def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Tensor:
+    """log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x): a lower bound of log p(x) that tends to it (Burda et al. 2016).
+
+    Args:
+        x: images with shape [B, C, H, W].
+        samples: K.
+        chunk: at most this many decodes at once.
+
+    Returns:
+        [B] nats.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; the importance weighted bound needs at least 1.")
+    q = vae.posterior(x)
+    weights = []
+    for start in range(0, samples, step := max(1, chunk // len(x))):
+        z = q.rsample((min(step, samples - start),))
+        weights.append(vae.log_joint(x, z) - q.log_prob(z))
+    return torch.cat(weights).double().logsumexp(0) - math.log(samples)
+
+
+@torch.no_grad()
+def active_units(vae: VAE, images: Tensor, threshold: float = 0.01) -> Tensor:
+    """Which latent dimensions vary with x: Var_x[E_q(z|x) z_d] > 0.01 (Burda et al. 2016). [D] bool."""
+    return encode(vae, images)[0].var(0, correction=0) > threshold
+
+
+@torch.no_grad()
+def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of q(z|x), each [N, D]."""
+    parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
+    return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
+
+
+@torch.no_grad()
+def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 500, seed: int = 0) -> dict:
+    """The measures of a checkpoint on `images`, with the protocol in words, as one JSON-ready dict.
+
+    For a 2-D latent space the evidence and the gaps are exact (quadrature) on `exact_images` images drawn by `seed`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        bounds = [torch.stack([*vae.bound(x), log_evidence(vae, x, samples)]) for x in images.split(256)]
+        drawn = images[torch.randperm(len(images))[:exact_images]]
+    reconstruction, kl, iwae = torch.cat(bounds, -1).double().mean(-1).tolist()
+    results = {
+        "protocol": f"{len(images):,} images; ELBO with 1 sample, IWAE with {samples}, seed {seed}; nats per image",
+        "ELBO": reconstruction - kl,
+        "reconstruction E_q[log p(x|z)]": reconstruction,
+        "KL(q(z|x) || p(z))": kl,
+        f"IWAE({samples})": iwae,
+        "active units": int(active_units(vae, images).sum()),
+    }
+    if vae.prior().event_shape != (2,):
+        return results
+    gap = exact.split_gap(vae, drawn)
+    results["protocol"] += f"; exact values on {len(drawn)} images drawn by the seed"
+    return results | {
+        "exact log p(x)": float(gap.log_evidence.mean()),
+        "exact ELBO": float(gap.elbo.mean()),
+        "exact gap KL(q(z|x) || p(z|x))": float(gap.total.mean()),
+        "approximation gap": float(gap.approximation.mean()),
+        "amortization gap": float(gap.amortization.mean()),
+        "standard error of the exact gap": float(gap.total.std() / math.sqrt(len(drawn))),
+        "images of several modes": float((gap.modes > 1).double().mean()),
+        "images whose error estimate is over 0.01 nat": int((gap.error > 0.01).sum()),
+    }

@@ -1,0 +1,118 @@
+"""Reading files that may be hostile, and writing files that appear whole or not at all.
+
+Only JSON and safetensors are read. Sizes are bounded before anything is parsed: a safetensors header of some megabytes
+is enough to keep its reader busy for many seconds and most of a gigabyte.
+"""
+
+import json
+import os
+import tempfile
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
+from torch import Tensor
+
+LARGEST_JSON, LARGEST_HEADER, LARGEST_TENSORS, MOST_TENSORS = 4 << 20, 1 << 20, 1 << 28, 4096
+
+
+class BadFile(ValueError):
+    """A file that is missing, too large, or not what its name says."""
+
+
+def checked(file: Path, most: int) -> Path:
+    """`file`, if it is there and has at most `most` bytes."""
+    if not file.is_file():
+        raise BadFile(f"{file} is missing.")
+    if (size := file.stat().st_size) > most:
+        raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
+    return file
+
+
+def parse_json(text: bytes, file: Path) -> Any:  # noqa: ANN401
+    """Strict JSON: no key twice, no NaN or infinity."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a number")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"{file} does not hold valid JSON: {error}.") from None
+
+
+def read_json(file: Path) -> dict:
+    """The JSON object in `file`."""
+    held = parse_json(checked(file, LARGEST_JSON).read_bytes(), file)
+    if not isinstance(held, dict):
+        raise BadFile(f"{file} must hold one JSON object.")
+    return held
+
+
+def read_header(file: Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+    """What a safetensors file says of itself: each tensor's type and shape, and the metadata."""
+    with checked(file, LARGEST_TENSORS).open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > LARGEST_HEADER:
+            raise BadFile(f"{file} is not a safetensors file, or its header is longer than {LARGEST_HEADER:,} bytes.")
+        header = parse_json(opened.read(length), file)
+    try:
+        metadata = header.pop("__metadata__", {})
+        tensors = {name: (about["dtype"], tuple(about["shape"])) for name, about in header.items()}
+        sizes = [prod(shape) for _, shape in tensors.values()]
+    except (AttributeError, KeyError, TypeError):
+        raise BadFile(f"{file} has a header that is not safetensors'.") from None
+    if len(tensors) > MOST_TENSORS or sum(sizes) > LARGEST_TENSORS or not isinstance(metadata, dict):
+        raise BadFile(f"{file} describes more than {MOST_TENSORS:,} tensors or {LARGEST_TENSORS:,} numbers.")
+    return tensors, metadata
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, after its header was found harmless."""
+    read_header(file)
+    try:
+        return parse_tensors(file.read_bytes())
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BadFile(f"{file} is damaged or cut off: {error}.") from None
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write beside, flush to the disk, rename: a reader sees the old file or the new one."""
+    handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.chmod(beside, 0o644)
+        os.replace(beside, file)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    sync(file.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make a rename in `folder` outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(file: Path, held: dict) -> None:
+    write_bytes(file, (json.dumps(held, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(file, pack_tensors(plain, metadata))

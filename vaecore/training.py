@@ -1,0 +1,267 @@
+"""fit: stages of epochs, phases of a step; killed at any moment, it resumes from its last whole epoch."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vaecore import checkpoints
+from vaecore.datasets import Dataset
+from vaecore.recipes import Recipe, Stage, find_recipe
+from vaecore.safefiles import BadFile, read_header, read_tensors, write_tensors
+from vaecore.vae import VAE
+
+Event = dict
+State = dict[str, Tensor]
+
+
+class Diverged(ValueError):
+    """The objective stopped being a number."""
+
+
+@dataclass
+class Run:
+    """Where a training run stands after `epoch` whole epochs."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best: State = field(default_factory=dict)  # weights of the epoch with the highest validation ELBO
+    history: list[Event] = field(default_factory=list)  # one event for each epoch
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The GPU if there is one, else the CPU, for "auto"; otherwise the device named."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def fit(
+    vae: VAE,
+    recipe: str | Recipe,
+    train: Dataset | Tensor,
+    valid: Dataset | Tensor | None = None,
+    *,
+    epochs: int = 20,
+    batch_size: int = 128,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    folder: str | Path | None = None,
+    start: str | Path | VAE | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> list[Event]:
+    """Train `vae` by its recipe's stages and leave the best epoch's weights in it, by validation ELBO where there is
+    `valid`, else the last epoch's.
+
+    With `folder`, the checkpoint appears there, whole, at the end. Until then `FOLDER.partial` keeps the last whole
+    epoch; the same call goes on from there and ends with the same weights as an undisturbed run on a CPU.
+
+    Args:
+        train, valid: a Dataset or images with shape [N, C, H, W].
+        epochs: in all; each stage gets its share.
+        learning_rate: scales the recipe's rates so that the first stage has this one.
+        start: a trained VAE, or its folder, whose weights `vae` begins with.
+        on_event: called with a dict after each step ("step") and each epoch ("epoch").
+
+    Returns:
+        One event for each epoch, with train_elbo and valid_elbo in nats per image.
+
+    Raises:
+        ValueError: for settings that cannot be; `Diverged` where the objective is no longer finite.
+    """
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    images, held_out = as_images(train), None if valid is None else as_images(valid)
+    check_settings(vae, images, epochs, batch_size)
+    partial = None if folder is None else claim(Path(folder))
+    device = pick_device(device)
+    say = on_event or (lambda event: None)
+    begin(vae, images, start)
+    vae.to(device)
+    plan = [stage for stage, n in split_epochs(recipe.stages, epochs) for _ in range(n)]
+    factor = 1.0 if learning_rate is None else learning_rate / recipe.stages[0].learning_rate
+    optimisers = make_optimisers(vae, recipe)
+    settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    settings |= {"recipe": recipe.name, "images": len(images)}
+    run = Run() if partial is None else resume(partial, vae, optimisers, settings)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        for epoch in range(run.epoch, epochs):
+            # Seeded by the epoch, so that a resumed run needs no generator's state.
+            torch.manual_seed(seed * 1_000_003 + epoch)
+            clock, stage = time.perf_counter(), plan[epoch]
+            rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size}
+            train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
+            event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
+            event["valid_elbo"] = None if held_out is None else mean_elbo(vae, held_out)
+            event |= {"learning_rate": rates["learning_rate"], "seconds": time.perf_counter() - clock}
+            record(run, vae, event)
+            if partial is not None:
+                keep(partial, run, vae, optimisers, settings)
+            say(event)
+    last = weights(vae)
+    vae.load_state_dict(run.best)
+    vae.eval()
+    if partial is not None:
+        about = settings | {"device": device.type, "dataset": getattr(train, "name", None)}
+        finish(Path(folder), partial, vae, run, last, about)
+    return run.history
+
+
+def as_images(data: Dataset | Tensor) -> Tensor:
+    return data if isinstance(data, Tensor) else data.images
+
+
+def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int) -> None:
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; both must be at least 1.")
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"The training images have shape {list(images.shape)}; it must be [N, C, H, W] with N >= 1.")
+    shape = vae.config and vae.config["data_shape"]
+    if shape and shape != list(images.shape[1:]):
+        raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(images.shape[1:])}.")
+
+
+def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
+    """Begin with the trained VAE `start`, or let a fresh decoder see the images once."""
+    if start is None:
+        if hasattr(vae.decoder, "initialise"):
+            vae.decoder.initialise(images)
+        return
+    trained = start if isinstance(start, VAE) else checkpoints.load(start)
+    try:
+        vae.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"The VAE to start from has other parts or sizes than the one to train: {error}") from None
+
+
+def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
+    """How many of the epochs each stage gets: the ends of the stages are rounded, so that the sum is exact."""
+    ends, done = [], 0.0
+    for stage in stages:
+        done += stage.share
+        ends.append(round(epochs * done))
+    return [(stage, b - a) for stage, a, b in zip(stages, [0, *ends], ends, strict=False)]
+
+
+def make_optimisers(vae: VAE, recipe: Recipe) -> dict[tuple[int, int], torch.optim.Adam]:
+    """One Adam for each phase of each stage; stages with the same phases share theirs."""
+    made: dict[tuple, torch.optim.Adam] = {}
+    return {
+        (id(stage), k): made.setdefault((k, stage.phases), torch.optim.Adam(phase.parameters(vae), fused=True))
+        for stage in recipe.stages
+        for k, phase in enumerate(stage.phases)
+    }
+
+
+def one_epoch(
+    vae: VAE, images: Tensor, stage: Stage, optimisers: dict, rates: dict, epoch: int, say: Callable[[Event], None]
+) -> float:
+    """One pass over the images in random order; the mean of the last phase's objective, nats per image."""
+    vae.train()
+    total = torch.zeros((), device=vae.device, dtype=torch.float64)
+    batches = torch.randperm(len(images)).split(rates["batch_size"])
+    for step, batch in enumerate(batches):
+        x = images[batch].to(vae.device, non_blocking=True)
+        for k, phase in enumerate(stage.phases):
+            optimiser = optimisers[id(stage), k]
+            optimiser.param_groups[0]["lr"] = rates["learning_rate"]
+            objective = phase.objective(vae, x)
+            optimiser.zero_grad()
+            (-objective).backward()
+            optimiser.step()
+        total += objective.detach() * len(batch)
+        say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})
+    mean = float(total) / len(images)
+    if not math.isfinite(mean):
+        raise Diverged(
+            f"The objective became {mean} in epoch {epoch + 1}: the training diverged. A smaller learning rate than "
+            f"{rates['learning_rate']:g} usually mends it."
+        )
+    return mean
+
+
+@torch.no_grad()
+def mean_elbo(vae: VAE, images: Tensor) -> float:
+    """The mean ELBO, one sample for each image, nats per image."""
+    vae.eval()
+    return float(torch.cat([vae.elbo(x.to(vae.device)) for x in images.split(1024)]).double().mean())
+
+
+def weights(vae: VAE) -> State:
+    return {name: tensor.detach().clone() for name, tensor in vae.state_dict().items()}
+
+
+def record(run: Run, vae: VAE, event: Event) -> None:
+    run.history.append(event)
+    run.epoch = event["epoch"]
+    score = [past["valid_elbo"] for past in run.history]
+    if score[-1] is None or score[-1] >= max(score):
+        run.best, run.best_epoch = weights(vae), run.epoch
+
+
+def claim(folder: Path) -> Path:
+    """The folder of the unfinished run; ValueError if a checkpoint stands where the new one should."""
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    return partial
+
+
+def adam_state(optimisers: dict) -> State:
+    unique = list(dict.fromkeys(optimisers.values()))
+    return {
+        f"adam.{k}.{index}.{name}": value
+        for k, adam in enumerate(unique)
+        for index, state in adam.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_adam(optimisers: dict, tensors: State) -> None:
+    for k, adam in enumerate(dict.fromkeys(optimisers.values())):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"adam.{k}."):
+                index, name = key.split(".")[2:]
+                state.setdefault(int(index), {})[name] = value
+        adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
+
+
+def keep(partial: Path, run: Run, vae: VAE, optimisers: dict, settings: dict) -> None:
+    """Everything that the next epoch needs, as one file that appears whole or not at all."""
+    tensors = {f"last.{k}": v for k, v in weights(vae).items()} | {f"best.{k}": v for k, v in run.best.items()}
+    about = {"settings": settings, "epoch": run.epoch, "best_epoch": run.best_epoch, "history": run.history}
+    metadata = {"run": json.dumps(about)}
+    write_tensors(partial / "state.safetensors", tensors | adam_state(optimisers), metadata)
+
+
+def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict) -> Run:
+    """The run that an earlier call left in `partial`, its weights in `vae`; a new one if there is none."""
+    file = partial / "state.safetensors"
+    if not file.exists():
+        return Run()
+    try:
+        about, tensors = json.loads(read_header(file)[1]["run"]), read_tensors(file)
+    except (BadFile, KeyError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): remove {partial} and start afresh.") from None
+    if about["settings"] != settings:
+        raise ValueError(f"{partial} holds a run with other settings, {about['settings']}: use those or remove it.")
+    part = {p: {k[5:]: v for k, v in tensors.items() if k.startswith(p + ".")} for p in ("last", "best")}
+    vae.load_state_dict(part["last"])
+    restore_adam(optimisers, tensors)
+    return Run(about["epoch"], about["best_epoch"], part["best"], about["history"])
+
+
+def finish(folder: Path, partial: Path, vae: VAE, run: Run, last: State, settings: dict) -> None:
+    dataset = settings.pop("dataset")
+    training = settings | {"best_epoch": run.best_epoch, "seconds": sum(e["seconds"] for e in run.history)}
+    checkpoints.save(vae, folder, dataset=dataset, metrics={"training": training, "history": run.history}, last=last)
+    (partial / "state.safetensors").unlink(missing_ok=True)
+    partial.rmdir()

@@ -1,0 +1,65 @@
+"""The three densities together."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
+
+Refine = Callable[["VAE", Tensor, Distribution], Distribution]
+
+
+class VAE(nn.Module):
+    """A prior, an encoder and a decoder: any modules whose calls return distributions.
+
+    p(z)   = vae.prior()         batch_shape [],  event_shape [D]
+    q(z|x) = vae.posterior(x)    batch_shape [B], event_shape [D]
+    p(x|z) = vae.likelihood(z)   batch_shape [B], event_shape [C, H, W]
+
+    `refine(vae, x, q)` may improve the encoder's q for each image. Log densities are in nats, summed over the event.
+    """
+
+    def __init__(self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module, refine: Refine | None = None) -> None:
+        super().__init__()
+        self.prior, self.encoder, self.decoder, self.refine = prior, encoder, decoder, refine
+        self.config: dict | None = None  # how `recipes.build` made it: what a checkpoint needs to make it again
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x) for x with shape [B, C, H, W]."""
+        q = self.encoder(x)
+        return q if self.refine is None else self.refine(self, x, q)
+
+    def likelihood(self, z: Tensor) -> Distribution:
+        """p(x|z) for z with shape [B, D]."""
+        return self.decoder(z)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
+        xs = x.expand(*z.shape[:-1], *x.shape[1:]).reshape(-1, *x.shape[1:])
+        return self.likelihood(z.reshape(-1, z.shape[-1])).log_prob(xs).reshape(z.shape[:-1])
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x, z) = log p(x|z) + log p(z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
+        return self.log_likelihood(x, z) + self.prior().log_prob(z)
+
+    def bound(self, x: Tensor, samples: int = 1) -> tuple[Tensor, Tensor]:
+        """The ELBO's two terms, each [B] nats: E_q[log p(x|z)] and KL(q(z|x) || p(z)).
+
+        The KL is exact where torch knows its closed form, else the mean over the same samples of z.
+        """
+        q, p = self.posterior(x), self.prior()
+        z = q.rsample((samples,))
+        try:
+            kl = kl_divergence(q, p)
+        except NotImplementedError:
+            kl = (q.log_prob(z) - p.log_prob(z)).mean(0)
+        return self.log_likelihood(x, z).mean(0), kl
+
+    def elbo(self, x: Tensor, samples: int = 1) -> Tensor:
+        """E_q[log p(x, z) - log q(z|x)] <= log p(x), with shape [B], in nats (Kingma & Welling 2014, equation 3)."""
+        reconstruction, kl = self.bound(x, samples)
+        return reconstruction - kl
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
