@@ -1,0 +1,103 @@
+"""VAEs whose answers are known on paper, and one small instance of every recipe."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+import vaecore
+from vaecore.priors import StandardNormal
+
+SHAPE = (1, 8, 8)
+VARIANTS = [
+    (name, net, likelihood)
+    for name in vaecore.RECIPES
+    for net in ("small", "dense")
+    for likelihood in ("gaussian", "bernoulli")
+]
+
+
+def perturbed(name: str, net: str, likelihood: str, latent_dim: int = 2) -> vaecore.VAE:
+    """A fresh VAE is too symmetric for a law to bite: its weights are moved at random."""
+    vae = vaecore.build(name, SHAPE, latent_dim, net=net, likelihood=likelihood)
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return vae.eval()
+
+
+class FixedEncoder(nn.Module):
+    """q(z|x) = N(loc, scale²), whatever x is."""
+
+    def __init__(self, loc: list[float], scale: list[float]) -> None:
+        super().__init__()
+        self.loc, self.scale = nn.Parameter(torch.tensor(loc)), torch.tensor(scale)
+
+    def forward(self, x: Tensor) -> Distribution:
+        shape = (len(x), len(self.loc))
+        return Independent(Normal(self.loc.expand(shape), self.scale.to(x).expand(shape)), 1)
+
+
+class LinearDecoder(nn.Module):
+    """p(x|z) = N(W z + b, s² I) on images of 1 x 4 x 4."""
+
+    def __init__(self, scale: float, latent_dim: int = 2) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(16, latent_dim)), nn.Parameter(torch.randn(16))
+        self.scale = scale
+
+    def forward(self, z: Tensor) -> Distribution:
+        mean = (z @ self.weight.T + self.bias).reshape(-1, 1, 4, 4)
+        return Independent(Normal(mean, torch.full_like(mean, self.scale)), 3)
+
+    def evidence(self) -> MultivariateNormal:
+        """p(x) = N(b, W Wᵀ + s² I)."""
+        return MultivariateNormal(self.bias, self.weight @ self.weight.T + self.scale**2 * torch.eye(16).to(self.bias))
+
+    def posterior(self, x: Tensor) -> MultivariateNormal:
+        """p(z|x), with precision Wᵀ W / s² + I."""
+        precision = self.weight.T @ self.weight / self.scale**2 + torch.eye(self.weight.shape[1]).to(self.bias)
+        mean = torch.linalg.solve(precision, self.weight.T @ (x.flatten(1) - self.bias).T / self.scale**2).T
+        return MultivariateNormal(mean, precision_matrix=precision)
+
+
+def linear_gaussian(scale: float, loc: list[float] | None = None, std: list[float] | None = None) -> vaecore.VAE:
+    encoder = FixedEncoder(loc or [0.3, -0.2], std or [0.5, 0.4])
+    return vaecore.VAE(StandardNormal(2), encoder, LinearDecoder(scale)).double().eval()
+
+
+class FoldedDecoder(nn.Module):
+    """p(x|z) = N(x; z1² and z2, s² I): for x1 > 0 its posterior has a mode on either side of z1 = 0."""
+
+    def __init__(self, scale: float = 0.1) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def forward(self, z: Tensor) -> Distribution:
+        mean = torch.stack([z[:, 0].square(), z[:, 1]], 1).reshape(-1, 1, 1, 2)
+        return Independent(Normal(mean, self.scale.expand_as(mean)), 3)
+
+
+def folded() -> vaecore.VAE:
+    return vaecore.VAE(StandardNormal(2), FixedEncoder([1.0, 0.0], [0.1, 0.1]), FoldedDecoder()).double().eval()
+
+
+def mixture(batch: int) -> MixtureSameFamily:
+    """A q with log_prob and sample, and neither a closed-form KL nor one covariance."""
+    parts = Independent(Normal(torch.tensor([[-1.0, 0.2], [0.9, 0.0]]).double(), torch.tensor(0.15).double()), 1)
+    parts = parts.expand((batch, 2))
+    return MixtureSameFamily(Categorical(torch.tensor([0.3, 0.7]).double().expand(batch, 2)), parts)
+
+
+def brute_force(vae: vaecore.VAE, x: Tensor, reach: float = 6.0, size: int = 1201) -> tuple[Tensor, Tensor, float]:
+    """log p(x, z) of one image on a plain fine grid: nodes [S², 2], values [S²] and the cell's area."""
+    line = torch.linspace(-reach, reach, size, dtype=torch.float64)
+    z = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        parts = z.to(x).split(50_000)
+        values = torch.cat([vae.log_joint(x.expand(len(part), *x.shape[1:]), part) for part in parts])
+    return z, values.double(), float(line[1] - line[0]) ** 2
+
+
+LOG_2PI = math.log(2 * math.pi)

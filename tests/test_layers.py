@@ -1,0 +1,42 @@
+"""Data flows one way, and nothing heavy is imported before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
+ORDER = (
+    "datasets distributions nets safefiles priors encoders decoders vae objectives exact recipes cards checkpoints "
+    "training evaluation __init__ __main__"
+).split()
+
+
+def imported(file: Path) -> set[str]:
+    """All modules that a file imports, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "vaecore").glob("*.py")), ids=lambda f: f.stem)
+def test_imports_point_down_and_the_library_knows_no_screen(file: Path) -> None:
+    below = set(ORDER[: ORDER.index(file.stem)])
+    for name in imported(file):
+        top, _, rest = name.partition(".")
+        assert top not in ("streamlit", "plotly", "app"), name
+        own = rest.split(".")[0]
+        if top == "vaecore" and f"{own}.py" in {f.name for f in (ROOT / "vaecore").glob("*.py")}:
+            assert own in below, f"{file.stem} imports {own}, which stands above it"
+
+
+def test_importing_the_library_and_the_figures_costs_nothing() -> None:
+    code = "import sys, vaecore; assert not {'torch', 'sklearn', 'pooch', 'tqdm'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
