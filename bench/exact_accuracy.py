@@ -41,7 +41,9 @@ def fine_evidence(vae: vaecore.VAE, x: Tensor, peaks: exact.Peaks, overview: exa
         own = peaks.distance(z[None])[0].argmin(1) == k
         area = math.log(STEP**2 * abs(float(peaks.scale[0, k].det())))
         terms.append(log_joint(vae, x, z)[own] + area)
-        inside = (torch.linalg.inv(peaks.scale[0, k]).float() @ (overview.z.double() - peaks.centre[0, k]).float().T).abs()
+        inside = (
+            torch.linalg.inv(peaks.scale[0, k]).float() @ (overview.z.double() - peaks.centre[0, k]).float().T
+        ).abs()
         near |= inside.amax(0) < REACH
     cell = float(overview.spacing.double().log().sum())
     return float(torch.cat([*terms, table[~near].double() + cell]).logsumexp(0))
@@ -49,7 +51,9 @@ def fine_evidence(vae: vaecore.VAE, x: Tensor, peaks: exact.Peaks, overview: exa
 
 def fine_kl(vae: vaecore.VAE, x: Tensor, q: torch.distributions.Distribution, log_evidence: float) -> float:
     z = q.mean.double() + square() * q.stddev.double()
-    log_q = torch.distributions.Independent(torch.distributions.Normal(q.mean.double(), q.stddev.double()), 1).log_prob(z)
+    log_q = torch.distributions.Independent(torch.distributions.Normal(q.mean.double(), q.stddev.double()), 1).log_prob(
+        z
+    )
     weight = log_q.exp()
     gap = log_q - log_joint(vae, x, z)
     return float((weight * gap).sum() / weight.sum()) + log_evidence
@@ -87,7 +91,9 @@ def main() -> None:
     gaps = [exact.split_gap(vae, part, overview) for part in tqdm(x.split(50), desc="vaecore.exact")]
     seconds = time.perf_counter() - clock
     fine = exact.Overview(vae, codes, SIZE)
-    truth = torch.tensor([reference(vae, image[None], fine) for image in tqdm(x, desc="reference")], dtype=torch.float64)
+    truth = torch.tensor(
+        [reference(vae, image[None], fine) for image in tqdm(x, desc="reference")], dtype=torch.float64
+    )
     found, kl, error, kl_error = (
         torch.cat([getattr(gap, name) for gap in gaps]) for name in ("log_evidence", "total", "error", "gap_error")
     )

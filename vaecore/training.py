@@ -171,7 +171,13 @@ def one_epoch(
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
             optimiser.param_groups[0]["lr"] = rates["learning_rate"]
-            objective = phase.objective(vae, x)
+            try:
+                objective = phase.objective(vae, x)
+            except ValueError as error:
+                # torch's distributions refuse weights that are no longer numbers; at first it is the images' fault.
+                if epoch == step == 0:
+                    raise
+                raise diverged(epoch, rates, str(error).split(":")[0]) from None
             optimiser.zero_grad()
             (-objective).backward()
             optimiser.step()
@@ -179,11 +185,13 @@ def one_epoch(
         say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})
     mean = float(total) / len(images)
     if not math.isfinite(mean):
-        raise Diverged(
-            f"The objective became {mean} in epoch {epoch + 1}: the training diverged. A smaller learning rate than "
-            f"{rates['learning_rate']:g} usually mends it."
-        )
+        raise diverged(epoch, rates, f"the objective became {mean}")
     return mean
+
+
+def diverged(epoch: int, rates: dict, why: str) -> Diverged:
+    mend = f"A smaller learning rate than {rates['learning_rate']:g} usually mends it."
+    return Diverged(f"In epoch {epoch + 1} the training diverged. {mend} ({why})")
 
 
 @torch.no_grad()
@@ -225,11 +233,14 @@ def adam_state(optimisers: dict) -> State:
 
 
 def restore_adam(optimisers: dict, tensors: State) -> None:
+    # The fused step walks through memory, so a moment must lie there as its weights do (channels last, say).
     for k, adam in enumerate(dict.fromkeys(optimisers.values())):
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith(f"adam.{k}."):
                 index, name = key.split(".")[2:]
+                like = adam.param_groups[0]["params"][int(index)]
+                value = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
                 state.setdefault(int(index), {})[name] = value
         adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
 

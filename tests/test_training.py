@@ -1,0 +1,180 @@
+"""fit: what it promises of stages, seeds, the best epoch, interruption and clear errors."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from models import SHAPE
+
+import vaecore
+from vaecore import checkpoints, training
+from vaecore.recipes import ELBO, RECIPES, Stage
+
+DIGITS = {split: vaecore.load_dataset("digits", split) for split in ("train", "valid")}
+
+
+def fresh(seed: int = 0, **options: str) -> vaecore.VAE:
+    torch.manual_seed(seed)
+    return vaecore.build("vae", SHAPE, **{"net": "small", **options})
+
+
+def same(a: vaecore.VAE, b: vaecore.VAE) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_training_raises_the_bound_and_the_exact_evidence(name: str, likelihood: str) -> None:
+    vae = fresh(likelihood=likelihood)
+    x = DIGITS["valid"].images[:20]
+    before = vaecore.exact.true_posterior(vae, x).log_evidence.mean()
+    history = vaecore.fit(vae, name, DIGITS["train"], DIGITS["valid"], epochs=8, device="cpu")
+    assert [event["epoch"] for event in history] == list(range(1, 9))
+    assert history[-1]["train_elbo"] > history[0]["train_elbo"] + 1
+    assert vaecore.exact.true_posterior(vae, x).log_evidence.mean() > before + 1
+
+
+def test_stages_share_the_epochs_and_set_the_rate() -> None:
+    stages = (Stage(0.5, 1e-3, ELBO), Stage(0.3, 1e-4, ELBO), Stage(0.2, 1e-5, ELBO))
+    assert [n for _, n in training.split_epochs(stages, 10)] == [5, 3, 2]
+    assert sum(n for _, n in training.split_epochs(stages, 7)) == 7
+    history = vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=10, learning_rate=1e-3, device="cpu")
+    rates = [event["learning_rate"] for event in history]
+    assert rates == pytest.approx([1e-3] * 6 + [4e-4] * 2 + [1e-4] * 2)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
+    runs = [fresh() for _ in range(3)]
+    for vae, seed in zip(runs, (1, 1, 2), strict=True):
+        vaecore.fit(vae, "vae", DIGITS["valid"], epochs=2, seed=seed, device="cpu")
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+def test_fit_leaves_the_callers_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    vae = fresh()
+    torch.manual_seed(5)
+    vaecore.fit(vae, "vae", DIGITS["valid"], epochs=1, device="cpu")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_best_epoch_is_kept_and_the_last_one_too(tmp_path: Path) -> None:
+    vae, folder = fresh(), tmp_path / "run"
+    # At a rate this high the validation bound falls again.
+    history = vaecore.fit(
+        vae, "vae", DIGITS["train"], DIGITS["valid"], epochs=12, learning_rate=0.02, device="cpu", folder=folder
+    )
+    scores = [event["valid_elbo"] for event in history]
+    metrics = checkpoints.read_metrics(folder)
+    assert metrics["training"]["best_epoch"] == scores.index(max(scores)) + 1
+    assert metrics["history"] == history
+    assert same(vaecore.load(folder), vae)
+    assert not list(tmp_path.glob("*.partial"))
+    if metrics["training"]["best_epoch"] < 12:
+        assert not same(vaecore.load(folder, which="last"), vae)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path, epoch: int) -> None:
+    settings = {"epochs": 5, "seed": 3, "device": "cpu"}
+    whole = fresh()
+    history = vaecore.fit(whole, "vae", DIGITS["valid"], DIGITS["valid"], folder=tmp_path / "whole", **settings)
+
+    def stop(event: dict) -> None:
+        if event["event"] == "step" and event["epoch"] == epoch + 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        vaecore.fit(
+            fresh(), "vae", DIGITS["valid"], DIGITS["valid"], folder=tmp_path / "cut", on_event=stop, **settings
+        )
+    assert not (tmp_path / "cut").exists()
+    resumed = fresh(seed=99)
+    again = vaecore.fit(resumed, "vae", DIGITS["valid"], DIGITS["valid"], folder=tmp_path / "cut", **settings)
+    assert same(resumed, whole)
+    assert same(vaecore.load(tmp_path / "cut", which="last"), vaecore.load(tmp_path / "whole", which="last"))
+    assert [e["valid_elbo"] for e in again] == [e["valid_elbo"] for e in history]
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    def stop(event: dict) -> None:
+        if event["event"] == "epoch":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, folder=tmp_path / "a", on_event=stop, device="cpu")
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=4, folder=tmp_path / "a", device="cpu")
+    (tmp_path / "a.partial" / "state.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="cannot be read"):
+        vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, folder=tmp_path / "a", device="cpu")
+
+
+def test_a_diverging_run_says_so_and_writes_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="diverged. A smaller learning rate"):
+        vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, learning_rate=1e6, folder=tmp_path / "x", device="cpu")
+    assert not (tmp_path / "x").exists()
+
+
+def test_start_begins_with_the_trained_weights(tmp_path: Path) -> None:
+    trained = fresh()
+    vaecore.fit(trained, "vae", DIGITS["train"], epochs=3, device="cpu", folder=tmp_path / "trained")
+    first = vaecore.fit(fresh(7), "vae", DIGITS["train"], epochs=1, device="cpu", start=tmp_path / "trained")
+    cold = vaecore.fit(fresh(7), "vae", DIGITS["train"], epochs=1, device="cpu")
+    assert first[0]["train_elbo"] > cold[0]["train_elbo"] + 1
+    with pytest.raises(ValueError, match="other parts or sizes"):
+        vaecore.fit(fresh(net="dense"), "vae", DIGITS["train"], epochs=1, device="cpu", start=tmp_path / "trained")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"epochs": 0}, "at least 1"), ({"batch_size": 0}, "at least 1"), ({"recipe": "rme2"}, "no recipe 'rme2'")],
+)
+def test_settings_that_cannot_be(settings: dict, sentence: str) -> None:
+    recipe = settings.pop("recipe", "vae")
+    with pytest.raises(ValueError, match=sentence):
+        vaecore.fit(fresh(), recipe, DIGITS["valid"], device="cpu", **settings)
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"built for images of shape \[1, 8, 8\], the data has \[1, 9, 9\]"):
+        vaecore.fit(fresh(), "vae", torch.rand(4, 1, 9, 9), epochs=1, device="cpu")
+
+
+def test_the_command_line_trains_evaluates_and_keeps(tmp_path: Path) -> None:
+    folder = tmp_path / "digits"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "vaecore", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+
+    trained = run("train", "vae", "--dataset", "digits", "--epochs", "3", "--folder", str(folder), "--device", "cpu")
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch=3/3" in trained.stderr
+    assert json.loads(trained.stdout)["folder"] == str(folder)
+    evaluated = run("evaluate", str(folder), "--images", "50", "--samples", "20", "--exact-images", "5", "--keep")
+    results = json.loads(evaluated.stdout)
+    parts = results["exact ELBO"] + results["approximation gap"] + results["amortization gap"]
+    assert math.isclose(parts, results["exact log p(x)"], abs_tol=1e-6)
+    assert results["ELBO"] <= results["IWAE(20)"]
+    card = (folder / "README.md").read_text()
+    assert f"{results['ELBO']:,.3f}" in card
+    assert "--epochs 3" in card
+    codes = checkpoints.read_analysis(folder)
+    assert codes["test.loc"].shape == (355, 2)
+    again = run("train", "vae", "--folder", str(folder))
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert run("evaluate", str(tmp_path / "nothing")).returncode == 1
