@@ -77,7 +77,7 @@ def raw(folder: Path, header: bytes, length: int | None = None) -> None:
     (folder / "model.safetensors").write_bytes(content)
 
 
-BIAS = "encoder.net.0.bias"
+BIAS = "encoder.net.1.bias"
 HARM = {
     "no folder": (lambda f: f.rename(f.parent / "away"), "There is no checkpoint folder"),
     "no config": (lambda f: (f / "config.json").unlink(), r"config\.json is missing"),
@@ -111,10 +111,10 @@ HARM = {
     "a pickle": (lambda f: torch.save({"a": 1}, f / "model.safetensors"), "not a safetensors file"),
     "missing tensor": (lambda f: weights(f, **{BIAS: None}), f"{re.escape(BIAS)} is nothing"),
     "extra tensor": (lambda f: weights(f, extra=torch.zeros(1)), "extra is"),
-    "wrong type": (lambda f: weights(f, **{BIAS: torch.zeros(32).double()}), "'F64'"),
-    "wrong size": (lambda f: weights(f, **{BIAS: torch.zeros(31)}), r"\(31,\)"),
-    "not a number": (lambda f: weights(f, **{BIAS: torch.full((32,), torch.nan)}), "not finite numbers"),
-    "infinity": (lambda f: weights(f, **{BIAS: torch.full((32,), torch.inf)}), "not finite numbers"),
+    "wrong type": (lambda f: weights(f, **{BIAS: torch.zeros(128).double()}), "'F64'"),
+    "wrong size": (lambda f: weights(f, **{BIAS: torch.zeros(127)}), r"\(127,\)"),
+    "not a number": (lambda f: weights(f, **{BIAS: torch.full((128,), torch.nan)}), "not finite numbers"),
+    "infinity": (lambda f: weights(f, **{BIAS: torch.full((128,), torch.inf)}), "not finite numbers"),
 }
 
 
@@ -138,7 +138,7 @@ def test_an_analysis_belongs_to_its_weights(checkpoint: Path) -> None:
     codes = {"test.loc": torch.rand(5, 2)}
     assert checkpoints.write_analysis(checkpoint, codes) == checkpoint / "analysis.safetensors"
     assert torch.equal(checkpoints.read_analysis(checkpoint)["test.loc"], codes["test.loc"])
-    weights(checkpoint, **{BIAS: torch.ones(32)})
+    weights(checkpoint, **{BIAS: torch.ones(128)})
     assert checkpoints.read_analysis(checkpoint) == {}
 
 

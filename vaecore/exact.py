@@ -196,7 +196,7 @@ def ascend(f: Evaluate, start: Tensor, alive: Tensor, spacing: Tensor, rounds: i
 
 
 def distinct(peaks: Peaks, faint: float = 12.0) -> Peaks:
-    """Keep, of peaks within one standard deviation of each other, the higher; drop those with under e^-12 of the mass."""
+    """Keep, of peaks within one standard deviation of each other, the higher; drop those under e^-faint of the mass."""
     peaks = peaks.take(peaks.value.masked_fill(~peaks.alive, -torch.inf).argsort(dim=1, descending=True))
     apart = peaks.distance(peaks.centre)
     near = torch.minimum(apart, apart.mT) < 1

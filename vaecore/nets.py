@@ -1,7 +1,8 @@
 """The networks, with no probability in them: images [B, C, H, W] to vectors [B, F] and back.
 
-`dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on; `conv` is the pair of GPVAE's
-Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size from 8 x 8; `small` suits 8 x 8 images.
+`dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on, and `small` the same at 128-128
+for 8 x 8 images; `conv` is the pair of GPVAE's Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size
+from 8 x 8.
 """
 
 from itertools import pairwise
@@ -13,7 +14,7 @@ from torch import nn
 Shape = tuple[int, int, int]
 
 
-def dense_encoder(data_shape: Shape, features: int, width: int = 500) -> nn.Sequential:
+def dense_encoder(data_shape: Shape, features: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(prod(data_shape), width),
@@ -24,7 +25,7 @@ def dense_encoder(data_shape: Shape, features: int, width: int = 500) -> nn.Sequ
     )
 
 
-def dense_decoder(latent_dim: int, data_shape: Shape, width: int = 500) -> nn.Sequential:
+def dense_decoder(latent_dim: int, data_shape: Shape, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(latent_dim, width),
         nn.ReLU(),
@@ -83,6 +84,7 @@ def conv_sizes(data_shape: Shape) -> tuple[tuple[int, ...], int]:
     return channels, 256 if side <= 28 else 512
 
 
+DENSE_WIDTHS = {"dense": 500, "small": 128}
 NETS = ("dense", "conv", "small")
 
 
@@ -95,11 +97,12 @@ def build_nets(net: str, data_shape: Shape, latent_dim: int, features: int) -> t
 
     Raises ValueError where the images are too small for the network's convolutions.
     """
-    if net == "dense":
-        return dense_encoder(data_shape, features), dense_decoder(latent_dim, data_shape)
-    channels, width = ((32, 64), 128) if net == "small" else conv_sizes(data_shape)
+    if net in DENSE_WIDTHS:
+        width = DENSE_WIDTHS[net]
+        return dense_encoder(data_shape, features, width), dense_decoder(latent_dim, data_shape, width)
+    channels, width = conv_sizes(data_shape)
     least = 2 ** len(channels)
     if min(data_shape[1:]) < least:
         size = "x".join(map(str, data_shape))
-        raise ValueError(f"net={net!r} needs images of at least {least}x{least} pixels, not {size}: use net='dense'.")
+        raise ValueError(f"net='conv' needs images of at least {least}x{least} pixels, not {size}: use net='dense'.")
     return conv_encoder(data_shape, features, channels, width), conv_decoder(latent_dim, data_shape, channels, width)

@@ -60,7 +60,7 @@ class Recipe:
     stages: tuple[Stage, ...]
 
 
-NET = Option("net", NETS, "the networks: dense 500-500, the papers' convolutions, or a small pair for 8 x 8")
+NET = Option("net", NETS, "the networks: dense 500-500, the papers' convolutions, or small (dense 128-128, for 8 x 8)")
 LIKELIHOOD = Option(
     "likelihood", ("gaussian", "bernoulli"), "what the decoder says of a pixel given z", default="gaussian"
 )
