@@ -19,6 +19,9 @@ from tqdm import tqdm
 import vaecore
 from vaecore import exact
 from vaecore.evaluation import encode
+from vaecore.exact.overview import local_maxima
+from vaecore.exact.patches import Joint
+from vaecore.exact.peaks import Peaks, ascend, distinct
 
 STEP, REACH, SIZE, MAXIMA = 0.14, 7.0, 1000, 30
 
@@ -33,7 +36,7 @@ def log_joint(vae: vaecore.VAE, x: Tensor, z: Tensor) -> Tensor:
     return torch.cat([vae.log_joint(x.expand(len(part), *x.shape), part) for part in z.float().split(512)]).double()
 
 
-def fine_evidence(vae: vaecore.VAE, x: Tensor, peaks: exact.Peaks, overview: exact.Overview, table: Tensor) -> float:
+def fine_evidence(vae: vaecore.VAE, x: Tensor, peaks: Peaks, overview: exact.Overview, table: Tensor) -> float:
     """log p(x) of one image from all its peaks' lattices and what the overview sees outside them."""
     near, terms = torch.zeros(len(table), dtype=torch.bool), []
     for k in peaks.alive[0].nonzero()[:, 0].tolist():
@@ -63,18 +66,22 @@ def fine_kl(vae: vaecore.VAE, x: Tensor, q: torch.distributions.Distribution, lo
 def reference(vae: vaecore.VAE, x: Tensor, overview: exact.Overview) -> tuple[float, float]:
     """log p(x) and KL(q || p(z|x)) of one image x [1, C, H, W]."""
     table = overview.log_joint(x)
-    nodes, alive = exact.local_maxima(table, MAXIMA)
+    nodes, alive = local_maxima(table, MAXIMA)
     q = vae.posterior(x)
     starts = torch.cat([q.mean[:, None], overview.z[nodes]], 1)
     alive = torch.cat([torch.ones_like(alive[:, :1]), alive], 1)
     # Peaks as narrow as the overview's cells need no wide first stencil; each keeps its own curvature's scale.
-    peaks = exact.distinct(exact.ascend(exact.Joint(vae, x), starts, alive, overview.spacing), faint=16)
+    peaks = distinct(ascend(Joint(vae, x), starts, alive, overview.spacing), faint=16)
     log_evidence = fine_evidence(vae, x[0], peaks, overview, table.flatten())
-    return log_evidence, fine_kl(vae, x[0], vaecore_row(q), log_evidence)
+    return log_evidence, fine_kl(vae, x[0], row(q), log_evidence)
 
 
-def vaecore_row(q: torch.distributions.Distribution) -> torch.distributions.Distribution:
+def row(q: torch.distributions.Distribution) -> torch.distributions.Distribution:
     return torch.distributions.Independent(torch.distributions.Normal(q.mean[0], q.stddev[0]), 1)
+
+
+def share(right: Tensor) -> float:
+    return round(float(right.double().mean()), 4)
 
 
 def main() -> None:
@@ -98,7 +105,6 @@ def main() -> None:
         torch.cat([getattr(gap, name) for gap in gaps]) for name in ("log_evidence", "total", "error", "gap_error")
     )
     off, kl_off = (found - truth[:, 0]).abs(), (kl - truth[:, 1]).abs()
-    share = lambda right: round(float(right.double().mean()), 4)  # noqa: E731
     result = {
         "checkpoint": options.folder,
         "images": len(x),
@@ -113,7 +119,6 @@ def main() -> None:
     for name, values in (("log evidence off", off), ("KL off", kl_off), ("error estimate", error)):
         quantiles = values.quantile(torch.tensor([0.5, 0.9, 0.99, 1.0], dtype=torch.float64)).tolist()
         result[f"{name}: median, 90 %, 99 %, most (nat)"] = [round(v, 5) for v in quantiles]
-    torch.save({"truth": truth, "off": off, "error": error, "kl_off": kl_off, "kl_error": kl_error}, "/tmp/acc.pt")
     print(json.dumps(result, indent=2))
 
 
