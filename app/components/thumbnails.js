@@ -1,0 +1,58 @@
+// A row of images, each a real button. The choice is outlined at once; the server follows.
+const strips = new WeakMap()
+const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
+
+export default function (component) {
+  const root = component.parentElement.querySelector(".strip")
+  const strip = strips.get(root) ?? mount(root)
+  strip.send = (index) => component.setTriggerValue("pick", index)
+  if (strip.sprite !== component.data.sprite) fill(strip, component.data)
+  if (strip.asked === undefined || strip.asked === component.data.chosen) {
+    strip.asked = undefined
+    mark(strip, component.data.chosen)
+  }
+  return () => {
+    window.removeEventListener(CHOSEN, strip.listen)
+    strips.delete(root)
+  }
+}
+
+function mount(root) {
+  const strip = { root, buttons: [] }
+  strip.listen = (event) => {
+    strip.asked = event.detail
+    mark(strip, event.detail)
+  }
+  window.addEventListener(CHOSEN, strip.listen)
+  strips.set(root, strip)
+  return strip
+}
+
+function fill(strip, data) {
+  strip.sprite = data.sprite
+  strip.buttons = data.indices.map((index, place) => {
+    const button = document.createElement("button")
+    button.type = "button"
+    button.dataset.index = index
+    button.title = name(data, place)
+    button.setAttribute("aria-label", name(data, place))
+    button.style.backgroundImage = `url(${data.sprite})`
+    button.style.backgroundSize = `${data.indices.length * 100}% 100%`
+    button.style.backgroundPosition = `${(100 * place) / Math.max(1, data.indices.length - 1)}% 0`
+    button.onclick = () => {
+      window.dispatchEvent(new CustomEvent(CHOSEN, { detail: index }))
+      strip.send(index)
+    }
+    return button
+  })
+  strip.root.replaceChildren(...strip.buttons)
+}
+
+function name(data, place) {
+  const label = data.labels[place]
+  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`)
+}
+
+function mark(strip, chosen) {
+  for (const button of strip.buttons) button.setAttribute("aria-pressed", Number(button.dataset.index) === chosen)
+}

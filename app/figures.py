@@ -1,0 +1,217 @@
+"""VAEscope's one visual language: numpy in; plotly figures, strings and arrays out.
+
+Nothing here knows torch or Streamlit. The colours work on light and dark ground alike: the true posterior is one blue
+of growing opacity, so that the ground shows through where there is no mass.
+"""
+
+import base64
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8A939C"
+# Ten class colours that stay apart under the common colour blindnesses (Petroff 2021, "Accessible color sequences").
+CLASSES = ("#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6", "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD")
+DROPS = (1, 2, 4, 8, 16, 32)  # nats below the peak: where the true posterior's contours lie
+SIGMAS = (1, 2, 3)
+OPACITIES = (0.14, 0.18, 0.23, 0.3, 0.38, 0.48)  # of the blue that each contour adds, from the outermost inwards
+
+Frame = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A diagonal Gaussian in the latent plane, and how it is drawn."""
+
+    name: str
+    loc: np.ndarray
+    scale: np.ndarray
+    colour: str
+    dash: str = "solid"
+
+    def box(self, sigmas: float = 3) -> Frame:
+        (x, y), (dx, dy) = self.loc, sigmas * self.scale
+        return float(x - dx), float(x + dx), float(y - dy), float(y + dy)
+
+
+def encoder(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
+    return Gaussian("encoder q(z|x)", loc, scale, ORANGE)
+
+
+def best(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
+    return Gaussian("best Gaussian", loc, scale, GREEN, "dash")
+
+
+def square_frame(bulk: Frame, boxes: list[Frame], reach: float = 4.0, margin: float = 0.15) -> Frame:
+    """The square around the posterior's bulk and each box that would not make it more than `reach` times as wide."""
+    side, frame = extent(bulk), bulk
+    for box in boxes:
+        wider = (min(frame[0], box[0]), max(frame[1], box[1]), min(frame[2], box[2]), max(frame[3], box[3]))
+        frame = wider if extent(wider) <= reach * side else frame
+    x, y, half = (frame[0] + frame[1]) / 2, (frame[2] + frame[3]) / 2, extent(frame) * (0.5 + margin)
+    return x - half, x + half, y - half, y + half
+
+
+def extent(frame: Frame) -> float:
+    """The longer side."""
+    return max(frame[1] - frame[0], frame[3] - frame[2])
+
+
+def axis_points(low: float, high: float, spans: list[tuple[float, float]], count: int) -> np.ndarray:
+    """`count` points over [low, high]: half of them even, the others crowded into the spans, where details are."""
+    edges = np.unique(np.clip([low, high, *np.ravel(spans)], low, high))
+    middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    density = np.full(len(widths), 0.5 / (high - low))
+    for a, b in spans:
+        a, b = max(a, low), min(b, high)
+        if b > a:
+            density += np.where((middles > a) & (middles < b), 0.5 / len(spans) / (b - a), 0.0)
+    mass = np.concatenate([[0.0], np.cumsum(density * widths)])
+    return np.interp(np.linspace(0, mass[-1], count), mass, edges)
+
+
+def heights(log_density: np.ndarray) -> np.ndarray:
+    """-log2 of the drop from the peak in nats: 0 at a drop of 1, -5 at 32; kept within [-6, 1]."""
+    drop = np.nanmax(log_density) - log_density
+    return -np.log2(np.clip(np.nan_to_num(drop, nan=np.inf), 0.5, 64.0))
+
+
+def ellipse(loc: np.ndarray, scale: np.ndarray, sigmas: float, points: int = 73) -> tuple[np.ndarray, np.ndarray]:
+    """The closed curve `sigmas` standard deviations from the mean of a diagonal Gaussian."""
+    angle = np.linspace(0, 2 * np.pi, points)
+    return loc[0] + sigmas * scale[0] * np.cos(angle), loc[1] + sigmas * scale[1] * np.sin(angle)
+
+
+def posterior_figure(
+    axes: tuple[np.ndarray, np.ndarray],
+    log_density: np.ndarray,
+    gaussians: list[Gaussian],
+    title: str,
+    truth: np.ndarray | None = None,
+) -> go.Figure:
+    """The true posterior's contours under Gaussian outlines; log_density [len(z1), len(z2)], truth the z behind x."""
+    traces = [contours(axes, log_density)]
+    for gaussian in gaussians:
+        traces += outlines(gaussian, side=float(np.ptp(axes[0])))
+    if truth is not None:
+        marker = {"symbol": "star", "size": 13, "color": "#CC79A7", "line": {"width": 1, "color": "white"}}
+        traces.append(go.Scatter(x=truth[:1], y=truth[1:], mode="markers", name="true z", marker=marker))
+    figure = go.Figure(traces, layout(title))
+    for axis, points in (("xaxis", axes[0]), ("yaxis", axes[1])):
+        figure.layout[axis].range = [float(points[0]), float(points[-1])]
+    return figure
+
+
+def contours(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray) -> go.Contour:
+    return go.Contour(
+        x=axes[0].astype(np.float32),
+        y=axes[1].astype(np.float32),
+        z=heights(log_density).T.astype(np.float32),
+        zmin=-5.5,
+        zmax=0.5,
+        contours={"start": -5, "end": 0, "size": 1, "coloring": "fill"},
+        line={"width": 0.6, "color": blue(0.55)},
+        colorscale=[[step / 6, blue(alpha)] for step, alpha in enumerate((0, *OPACITIES))],
+        showscale=False,
+        hovertemplate="z1 %{x:.3f}, z2 %{y:.3f}<extra></extra>",
+        name="true posterior p(z|x)",
+    )
+
+
+def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
+    """The 1-2-3 sigma ellipses as one line, on a pale casing that keeps it apart from the blue; and the mean."""
+    curves = np.stack([ellipse(gaussian.loc, gaussian.scale, k) for k in SIGMAS])
+    # A missing point after each curve lifts the pen.
+    x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
+    shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
+    roomy = gaussian.scale.min() > 0.02 * side  # else thick lines of three small ellipses would run together
+    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash if roomy else "solid"}
+    mean = {"symbol": "x-thin", "size": 9, "line": {"width": 2.6, "color": gaussian.colour}}
+    return [
+        go.Scatter(line={"color": "rgba(255, 255, 255, 0.5)", "width": 4 if roomy else 0}, showlegend=False, **shared),
+        go.Scatter(line=line, name=gaussian.name, **shared),
+        go.Scatter(
+            x=gaussian.loc[:1],
+            y=gaussian.loc[1:],
+            mode="markers",
+            marker=mean,
+            showlegend=False,
+            legendgroup=gaussian.name,
+            hovertemplate=f"mean of the {gaussian.name}<br>z1 %{{x:.3f}}, z2 %{{y:.3f}}<extra></extra>",
+        ),
+    ]
+
+
+def blue(opacity: float) -> str:
+    return f"rgba(0, 114, 178, {opacity:.3f})"
+
+
+def layout(title: str) -> go.Layout:
+    axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 6, "constrain": "domain"}
+    shapes, notes = colour_bar()
+    return go.Layout(
+        title={
+            "text": title,
+            "font": {"size": 15},
+            "x": 0,
+            "xref": "container",
+            "pad": {"l": 4},
+            "y": 0.99,
+            "yanchor": "top",
+        },
+        xaxis={"title": {"text": "z1", "standoff": 4}, **axis},
+        yaxis={"title": {"text": "z2", "standoff": 4}, "scaleanchor": "x", "constraintoward": "top", **axis},
+        legend={"orientation": "h", "x": 0, "xref": "paper", "y": 1.01, "yanchor": "bottom", "font": {"size": 12}},
+        margin={"l": 48, "r": 6, "t": 78, "b": 112},
+        hovermode="closest",
+        uirevision=title,
+        dragmode="pan",
+        shapes=shapes,
+        annotations=notes,
+    )
+
+
+def colour_bar(start: float = 0.08, width: float = 0.84) -> tuple[list[dict], list[dict]]:
+    """The contours' key under the picture, as shapes: plotly's own would drop the opacity."""
+    step = width / len(DROPS)
+    below = {"xref": "paper", "yref": "paper", "ysizemode": "pixel", "yanchor": 0, "y0": -82, "y1": -70}
+    text = {"xref": "paper", "yref": "paper", "y": 0, "yanchor": "top", "showarrow": False, "font": {"size": 11}}
+    shapes, notes = [], [{**text, "text": "p(z|x), drop from its peak in nats", "x": start + width / 2, "yshift": -50}]
+    clear = 1.0
+    for place, (drop, opacity) in enumerate(zip(reversed(DROPS), OPACITIES, strict=True)):
+        clear *= 1 - opacity  # each contour lies on the ones outside it
+        left = start + place * step
+        shapes.append({**below, "x0": left, "x1": left + step, "fillcolor": blue(1 - clear), "line": {"width": 0}})
+        notes.append({**text, "text": str(drop), "x": left, "xanchor": "center", "yshift": -83})
+    return shapes, notes
+
+
+def png(image: np.ndarray) -> bytes:
+    """A PNG file of an image [C, H, W] in [0, 1], C = 1 or 3; values outside are clipped."""
+    levels = np.round(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    height, width, channels = levels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), levels.reshape(height, -1)], 1)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def data_uri(image: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode()
+
+
+def sprite(images: np.ndarray) -> str:
+    """Images [N, C, H, W] side by side, as one data URI."""
+    return data_uri(np.concatenate(list(images), axis=2))
+
+
+def packed(values: np.ndarray, kind: str) -> str:
+    """An array as base64 of little-endian numbers, the way a component's data may carry it."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<")).tobytes()).decode()

@@ -1,0 +1,19 @@
+"""The list of pages and the frame around them."""
+
+import streamlit as st
+
+from app import session
+
+# Streamlit keeps six lines free above the title.
+TIGHTER = """<style>
+.stMainBlockContainer { padding: 4rem clamp(1rem, 2.5vw, 2.5rem) 3rem; }
+</style>"""
+
+st.set_page_config(page_title="VAEscope", page_icon=session.ICON, layout="wide")
+st.html(TIGHTER)
+pages = [
+    st.Page("views/home.py", title="VAEscope", icon=":material/home:", url_path="home", default=True),
+    st.Page("views/posterior.py", title="How wrong is the encoder?", icon=":material/target:", url_path="posterior"),
+]
+st.navigation(pages, position="top").run()
+session.warm()

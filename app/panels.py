@@ -1,0 +1,173 @@
+"""The parts of the posterior page: each draws one thing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from app import choices, figures, session, widgets, words
+from app.session import Checkpoint, Codes, Look, Pick
+
+SHOWN = 24  # thumbnails in the strip
+PICTURE_HEIGHT = 600
+HIDE_BAR = {"displayModeBar": False, "scrollZoom": False}
+
+
+def strip(checkpoint: Checkpoint, codes: Codes, pick: Pick) -> None:
+    """Images drawn at random by a seed that is shown, one of each label first."""
+    seed = st.session_state.setdefault("draw", 0)
+    row, side = st.columns([10, 1.6], vertical_alignment="center")
+    indices = drawn(codes, seed)
+    labels = [None if codes.labels is None else int(codes.labels[index]) for index in indices]
+    with row:
+        sprite = session.thumbnails(checkpoint.digest, pick.kind, tuple(indices), checkpoint)
+        widgets.strip(sprite, indices, labels, pick, lambda index: choices.choose(pick.kind, index))
+    with side.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("Draw others", key="redraw", on_click=lambda: st.session_state.update(draw=seed + 1))
+        st.caption(f"seed {seed}", width="content")
+
+
+def drawn(codes: Codes, seed: int) -> list[int]:
+    order = np.random.default_rng(seed).permutation(len(codes.loc))
+    if codes.labels is None:
+        return order[:SHOWN].tolist()
+    first = order[np.sort(np.unique(codes.labels[order], return_index=True)[1])]
+    first = first[np.argsort(codes.labels[first])][:SHOWN]
+    return [*first.tolist(), *order[~np.isin(order, first)][: SHOWN - len(first)].tolist()]
+
+
+def picture(look: Look) -> None:
+    gaussians = [figures.encoder(look.q_loc, look.q_scale), figures.best(look.best_loc, look.best_scale)]
+    figure = figures.posterior_figure(look.axes, look.log_density, gaussians, name(look), look.truth)
+    alt = f"{name(look)}: contours of the true posterior under the encoder's and the best Gaussian's ellipses. "
+    with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
+        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=alt + words.headline(look))
+
+
+def name(look: Look) -> str:
+    what = f"{widgets.NAMES[look.pick.kind].capitalize()} {look.pick.index}"
+    return what if look.label is None else f"{what}, a {look.label}" if look.pick.kind == "image" else what
+
+
+def numbers(look: Look) -> None:
+    rows = "".join(
+        f'<div class="row" style="border-color: {row.colour or "transparent"}"><dt>{escape(row.name)}'
+        f"<b>{escape(row.value)}</b></dt><dd>{escape(row.meaning)}</dd></div>"
+        for row in words.numbers(look)
+    )
+    st.html(
+        f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look)}'
+        f"{pictures(look)}<small>{escape(name(look))}; all numbers in nats</small><dl>{rows}</dl></section>"
+    )
+
+
+def bar(look: Look) -> str:
+    """The gap's two parts, side by side: first what amortization loses, then what no Gaussian could win."""
+    share = 100 * min(1, look.amortization / max(look.gap, 1e-9))
+    blocks = ((share, figures.ORANGE), (100 - share, figures.GREEN))
+    drawn = "".join(f'<i style="width: {width:.1f}%; background: {colour}"></i>' for width, colour in blocks)
+    return f'<div class="bar" aria-hidden="true">{drawn}</div>'
+
+
+def pictures(look: Look) -> str:
+    first = "original" if look.pick.kind == "image" else "sample"
+    pair = ((first, look.original), ("reconstruction", look.reconstruction))
+    figure = '<figure><img src="{}" alt="{} of {}"><figcaption>{}</figcaption></figure>'
+    what = escape(name(look).lower())
+    return f'<div class="pair">{"".join(figure.format(figures.data_uri(x), n, what, n) for n, x in pair)}</div>'
+
+
+STYLE = """<style>
+@media (max-width: 640px) {
+  .st-key-picture_frame, div:has(> .st-key-picture_frame) { flex: 0 0 510px !important; height: 510px !important; }
+}
+.look p { font-size: 1.05rem; font-weight: 600; line-height: 1.35; margin: 0 0 .5rem; }
+.look .bar { display: flex; height: 8px; gap: 2px; border-radius: 4px; overflow: hidden; margin-bottom: .7rem; }
+.look .pair { display: flex; gap: .8rem; margin-bottom: .4rem; }
+.look figure { margin: 0; }
+.look img { width: 112px; height: 112px; image-rendering: pixelated; border-radius: 4px; background: #000; }
+.look figcaption, .look small { font-size: .78rem; opacity: .75; }
+.look dl { margin: .3rem 0 0 !important; padding: 0; }
+.look .row { border-left: 4px solid; padding: .22rem 0 .22rem .6rem; }
+.look dt { display: flex; justify-content: space-between; font-weight: 600; font-size: .92rem; }
+.look dt b { font-variant-numeric: tabular-nums; }
+.look dd { margin: 0; font-size: .8rem; line-height: 1.3; opacity: .8; }
+</style>"""
+
+
+def missing(checkpoint: Checkpoint, sentence: str, from_prior: bool) -> None:
+    """Say that images are absent, what is shown instead, and how to get them."""
+    where = "points drawn from the prior" if from_prior else "the codes of the test images"
+    said, way = st.columns([5, 1], vertical_alignment="center")
+    said.info(f"The images are not on this computer: you see samples, drawn from the model at {where}.")
+    with way.popover("Get the images", width="stretch"):
+        st.markdown(sentence)
+        if session.can_download(checkpoint.dataset):
+            download(checkpoint.dataset)
+
+
+def download(dataset: str) -> None:
+    if st.button(f"Download {dataset}", icon=":material/download:", key="download"):
+        with st.spinner(f"Downloading {dataset}", show_time=True):
+            problem = session.download(dataset)
+        if not problem:
+            st.rerun()
+        st.error(problem)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What the library raises, as the sentence that it carries."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        st.error(str(error))
+
+
+def problems(found: dict[str, Checkpoint]) -> None:
+    """Name the checkpoints that cannot be read, each with what is wrong."""
+    for entry in found.values():
+        if entry.problem:
+            st.error(f"**{entry.name}** cannot be read. {entry.problem}")
+
+
+def summary(entry: Checkpoint) -> str:
+    """What a checkpoint is, and its exact gap where that was measured."""
+    said = f"{entry.label} on {entry.dataset or 'unknown data'}, {entry.latent} latent dimensions"
+    gap = (entry.metrics.get("evaluation") or {}).get("exact gap KL(q(z|x) || p(z|x))")
+    return said + (f"; its encoder loses {words.nats(gap)} nats an image" if isinstance(gap, float) else "")
+
+
+def nothing_to_show(checkpoint: Checkpoint | None) -> None:
+    if checkpoint is None:
+        st.info("There is no checkpoint yet. Train one with `python -m vaecore train vae --dataset digits`.")
+        return
+    st.info(
+        f"The latent space of {checkpoint.name} has {checkpoint.latent} dimensions. The exact posterior needs D = 2: "
+        "only there can the integral over all z be done outright. Choose a checkpoint with two."
+    )
+
+
+def explanation() -> None:
+    with st.expander("How is this computed?"):
+        st.latex(r"\log p(x) = \underbrace{\mathrm{ELBO}(q)}_{\text{bound}} + \mathrm{KL}(q(z|x)\,\|\,p(z|x))")
+        st.latex(
+            r"\mathrm{KL}(q\,\|\,p) = \underbrace{\mathrm{KL}(q^*\,\|\,p)}_{\text{approximation gap}} + "
+            r"\underbrace{\mathrm{KL}(q\,\|\,p) - \mathrm{KL}(q^*\,\|\,p)}_{\text{amortization gap}}"
+        )
+        st.markdown(EXPLANATION)
+
+
+EXPLANATION = """
+$q^*$ is the diagonal Gaussian with the least $\\mathrm{KL}(q^*\\,\\|\\,p(z|x))$ for this one image (Cremer et al. 2018,
+*Inference Suboptimality in Variational Autoencoders*).
+
+With two latent dimensions the integral over $z$ can be done outright. The decoder is evaluated once on a grid over the
+latent plane; its maxima and the encoder's mean start an ascent, and each mode is then integrated on a fine patch of its
+own, halving the step until two results agree. The uncertainty beside a number is that integration's own estimate.
+
+`vaecore.exact.split_gap` gives $\\log p(x)$, the ELBO and both gaps; `vaecore.exact.true_posterior` the posterior;
+`vaecore.exact.best_gaussian` $q^*$; `vaecore.evaluation.log_evidence` the IWAE bound (Burda et al. 2016).
+"""

@@ -1,0 +1,32 @@
+"""What VAEscope is, and the checkpoints that are there."""
+
+import streamlit as st
+
+from app import panels, session
+
+QUESTION = "How wrong is the encoder?"
+
+words, drawing = st.columns([3, 1], vertical_alignment="center")
+words.title("VAEscope", anchor=False)
+words.markdown(
+    "Look inside variational auto-encoders.\n\n"
+    "A VAE is three densities: the prior $p(z)$, the likelihood $p(x|z)$, and the encoder's $q(z|x)$, which guesses "
+    "where in the latent space an image came from. With two latent dimensions the true answer $p(z|x)$ can be "
+    "computed exactly. Lay the two over each other and see what the encoder gets wrong, and why."
+)
+words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/target:")
+drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
+
+st.subheader("Checkpoints", anchor=False)
+with st.spinner("Looking for checkpoints"):
+    found = session.checkpoints()
+panels.problems(found)
+usable = [entry for entry in found.values() if not entry.problem]
+for start in range(0, len(usable), 3):
+    for column, entry in zip(st.columns(3), usable[start : start + 3], strict=False):
+        with column.container(border=True):
+            st.markdown(f"**{entry.name}**")
+            st.caption(panels.summary(entry))
+            st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
+if not found:
+    panels.nothing_to_show(None)

@@ -1,0 +1,93 @@
+"""Numbers as a person reads them: nats with fitting decimals, and a plain sentence for each."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.figures import GREEN, ORANGE
+
+if TYPE_CHECKING:
+    from app.session import Look
+
+SURE = 0.05  # nats: an uncertainty over this is said in words
+
+
+@dataclass(frozen=True)
+class Number:
+    """A row of the panel: a name, a value in nats, and what it means here."""
+
+    name: str
+    value: str
+    meaning: str
+    colour: str = ""
+
+
+def nats(value: float, error: float = 0.0) -> str:
+    """One decimal, two where small; the uncertainty where it touches the last digit shown."""
+    if not math.isfinite(value):
+        return "not finite"
+    decimals = 2 if abs(value) < 1 else 1
+    text = f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    if error < 0.5 * 10**-decimals:
+        return text
+    places = max(decimals, -math.floor(math.log10(error))) if error < 1 else 1
+    return f"{text} ± {error:.{places}f}" if math.isfinite(error) else f"{text} ± unknown"
+
+
+def headline(look: "Look") -> str:
+    """The answer for this image in one sentence."""
+    gap, parts = look.gap, (look.amortization, look.approximation)
+    if gap < 0.05:
+        return f"Here the encoder is right: its posterior is within {nats(max(gap, 0.01))} nats of the true one."
+    start = f"Here the encoder loses {nats(gap)} nats"
+    share = min(99, max(1, round(100 * parts[0] / max(sum(parts), 1e-9))))
+    if share >= 60:
+        return f"{start}, {share} % of it because its guess for this image is not the best Gaussian."
+    if share <= 40:
+        return f"{start}, {100 - share} % of it because no diagonal Gaussian fits the true posterior."
+    return f"{start}: about half because its guess misses, about half because no diagonal Gaussian would fit."
+
+
+def numbers(look: "Look") -> list[Number]:
+    bound = f"The bound that training raises: {nats(look.gap)} below log p(x)."
+    gap = "KL(q(z|x) || p(z|x)), how wrong the encoder is: the sum of the next two."
+    return [
+        Number("log p(x)", nats(look.log_evidence, look.error), evidence(look)),
+        Number("ELBO", nats(look.elbo, look.error), bound),
+        Number("IWAE(100)", nats(look.iwae), importance(look)),
+        Number("gap", nats(look.gap, look.gap_error), gap),
+        Number("amortization gap", nats(look.amortization, look.gap_error), amortization(look), ORANGE),
+        Number("approximation gap", nats(look.approximation, look.gap_error), approximation(look), GREEN),
+    ]
+
+
+def evidence(look: "Look") -> str:
+    if look.error > SURE:
+        return f"How well the model explains this image; the integral is uncertain by about {nats(look.error)} nats."
+    return "How well the model explains this image: p(x|z) p(z), integrated over all z."
+
+
+def importance(look: "Look") -> str:
+    short = look.log_evidence - look.iwae
+    if abs(short) < 0.05:
+        return "The usual estimate from 100 weighted samples of q: here as good as exact."
+    side = "too low" if short > 0 else "too high, by chance"
+    return f"The usual estimate from 100 weighted samples of q: here {nats(abs(short))} {side}."
+
+
+def amortization(look: "Look") -> str:
+    if look.amortization < 0.05:
+        return "The encoder's mean and widths are as good as any upright Gaussian's."
+    shift = math.hypot(*((look.q_loc - look.best_loc) / look.best_scale))
+    wide, high = look.best_scale / look.q_scale
+    return (
+        f"The best Gaussian lies {shift:.1f} of its sd away; its sd are {wide:.1f} and {high:.1f} times the encoder's."
+    )
+
+
+def approximation(look: "Look") -> str:
+    if look.approximation < 0.05:
+        return "The true posterior is very nearly an upright Gaussian."
+    if look.modes > 1:
+        return f"The true posterior has {look.modes} modes; one upright Gaussian cannot cover them."
+    return "The true posterior is tilted or bent; no upright Gaussian has its shape."

@@ -1,0 +1,171 @@
+"""The posterior page in a real browser: a click in the map, and the link to what it shows."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+# Streamlit looks for its server under the page's own path before it looks at the root, and the browser reports that.
+PROBES = re.compile(r"/posterior/_stcore/(host-config|health)$")
+PATIENCE = 90_000  # ms: the first picture waits for torch, the decoded grid and software rendering
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, served as `make app` serves it, with a small checkpoint of its own beside those that ship."""
+    import torch
+
+    import vaecore
+
+    shelf = tmp_path_factory.mktemp("shelf")
+    torch.manual_seed(0)
+    vaecore.save(vaecore.build("vae", (1, 8, 8), 2), shelf / "small", dataset="digits")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The environment that runs the tests is there already: make must not install it again.
+    command = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/app", "app"]
+    surroundings = {**os.environ, "PORT": str(port), "VAESCOPE_CHECKPOINTS": str(shelf)}
+    output = (shelf / "log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=surroundings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, shelf / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+        output.close()
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The app did not answer: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"There is no {CHROMIUM}")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS + QUIET)
+        yield found
+        found.close()
+
+
+class Visit:
+    """A page in a browser of its own, and what its console complained about."""
+
+    def __init__(self, browser: "Browser", url: str, **screen: object) -> None:
+        self.context = browser.new_context(**screen)
+        self.page, self.complaints = self.context.new_page(), []
+        self.page.on("console", self.hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        self.settled("")
+
+    def hear(self, message: "ConsoleMessage") -> None:
+        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
+            self.complaints.append(f"{message.text} {message.location}")
+
+    def settled(self, before: str) -> str:
+        """Wait until picture and numbers are of one image, another than before; which that is."""
+        self.page.wait_for_function(
+            """before => {
+                const number = document.querySelector('.look')?.dataset.pick.split('-')[1]
+                const title = document.querySelector('.gtitle')?.textContent ?? ''
+                return number !== undefined && number !== before && title.match(/\\d+/)?.[0] === number
+            }""",
+            arg=before,
+            timeout=PATIENCE,
+        )
+        return self.page.locator(".look").get_attribute("data-pick").split("-")[1]
+
+    @property
+    def numbers(self) -> str:
+        return self.page.locator(".look").inner_text()
+
+    @property
+    def contours(self) -> str:
+        return self.page.locator(".contourlayer").first.inner_html()
+
+
+def map_point(visit: Visit, across: float, down: float) -> tuple[float, float]:
+    box = visit.page.locator(".map canvas").first.bounding_box()
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def test_a_click_changes_everything_and_its_link_shows_the_same(address: str, browser: "Browser") -> None:
+    visit = Visit(browser, f"{address}/posterior?checkpoint=small&image=0")
+    numbers, contours = visit.numbers, visit.contours
+    visit.page.locator(".map canvas").first.wait_for()
+    visit.page.mouse.click(*map_point(visit, 0.55, 0.45))
+    index = visit.settled("0")
+    assert visit.numbers != numbers
+    assert visit.contours != contours
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}")
+
+    other = Visit(browser, visit.page.url)
+    assert other.settled("") == index
+    assert other.numbers == visit.numbers
+
+    visit.page.go_back()
+    assert visit.settled(index) == "0"
+    assert visit.numbers == numbers
+    assert visit.complaints == other.complaints == []
+
+
+def test_strip_and_keyboard_choose_too(address: str, browser: "Browser") -> None:
+    visit = Visit(browser, f"{address}/posterior?checkpoint=small&image=0")
+    button = visit.page.locator(".strip button").nth(3)
+    button.click()
+    index = visit.settled("0")
+    assert index == button.get_attribute("data-index")
+    assert button.get_attribute("aria-pressed") == "true"
+    visit.page.locator(".map canvas").first.focus()
+    visit.page.keyboard.press("ArrowRight")
+    assert visit.settled(index) != index
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(address: str, browser: "Browser", scheme: str) -> None:
+    screen = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    visit = Visit(browser, f"{address}/posterior?checkpoint=small&image=0", **screen)
+    assert visit.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert visit.complaints == []
+
+
+def test_home_leads_to_the_checkpoint(address: str, browser: "Browser") -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    card = page.locator("[data-testid=stVerticalBlock]").filter(has=page.get_by_text("small", exact=True)).last
+    card.get_by_role("link").click(timeout=PATIENCE)
+    page.wait_for_url("**/posterior?checkpoint=small&image=0", timeout=PATIENCE)
