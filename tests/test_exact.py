@@ -106,9 +106,9 @@ def test_the_density_sums_to_one_and_a_batch_changes_nothing() -> None:
     line = torch.linspace(-5, 5, 301)
     z = torch.cartesian_prod(line, line)
     total = posterior.log_prob(z.expand(4, -1, 2)).logsumexp(1) + 2 * (line[1] - line[0]).log()
-    torch.testing.assert_close(total, torch.zeros(4), atol=2e-3, rtol=0)
+    torch.testing.assert_close(total, torch.zeros(4), atol=5e-3, rtol=0)
     alone = exact.true_posterior(vae, x[2:3], overview)
-    torch.testing.assert_close(alone.log_evidence[0], posterior.log_evidence[2], atol=2e-3, rtol=0)
+    torch.testing.assert_close(alone.log_evidence[0], posterior.log_evidence[2], atol=5e-3, rtol=0)
 
 
 def test_an_unknown_likelihood_goes_the_slow_way_to_the_same_table() -> None:

@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_train(commands)
     add_evaluate(commands)
+    analyse = add(
+        commands, "analyse", run_analyse, "compute codes and exact gaps of all test images once, and keep them"
+    )
+    analyse.add_argument("folder")
+    analyse.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    analyse.add_argument("--device", default="auto")
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
     download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -70,7 +76,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--exact-images", type=int, default=500, help="how many images get the exact gap (D = 2)")
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--device", default="auto")
-    evaluate.add_argument("--keep", action="store_true", help="write the result and the codes into the checkpoint")
+    evaluate.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
 
 
 def run_train(options: argparse.Namespace) -> dict:
@@ -141,27 +147,44 @@ class Bar:
 
 
 def run_evaluate(options: argparse.Namespace) -> dict:
-    import torch
+    from vaecore import checkpoints, evaluation
 
-    from vaecore import checkpoints, evaluation, load, load_dataset
+    vae, data = open_checkpoint(options, options.split)
+    images = data.images[: options.images].to(vae.device)
+    results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
+    results["protocol"] = f"{data.name}, {options.split} split: {results['protocol']}"
+    if options.keep:
+        checkpoints.add_metrics(options.folder, evaluation=results)
+    return {"folder": str(options.folder), **results}
+
+
+def run_analyse(options: argparse.Namespace) -> dict:
+    from tqdm import tqdm
+
+    from vaecore import checkpoints, evaluation
+
+    vae, data = open_checkpoint(options, "test")
+    with tqdm(total=None, unit="batch", file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def show(event: dict) -> None:
+            bar.total = event["steps"]
+            bar.update()
+
+        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, show)
+    file = checkpoints.write_analysis(options.folder, found)
+    return {"file": str(file), "images": len(data), "kept": sorted(found)}
+
+
+def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821
+    """The checkpoint's VAE and a split of the data set that it was trained on."""
+    from vaecore import checkpoints, load, load_dataset
     from vaecore.training import pick_device
 
     config = checkpoints.read_config(options.folder)
     if config["dataset"] is None:
         raise ValueError(f"{options.folder} does not say which data set it was trained on, so it cannot be evaluated.")
     vae = load(options.folder, pick_device(options.device))
-    data = load_dataset(config["dataset"], options.split, options.data)
-    images = data.images[: options.images].to(vae.device)
-    results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
-    results["protocol"] = f"{config['dataset']}, {options.split} split: {results['protocol']}"
-    if options.keep:
-        loc, scale = evaluation.encode(vae, data.images)
-        codes = {"loc": loc, "scale": scale, "labels": data.labels.to(torch.uint8)}
-        kept = checkpoints.read_analysis(options.folder)
-        kept |= {f"{options.split}.{name}": tensor for name, tensor in codes.items()}
-        checkpoints.write_analysis(options.folder, kept)
-        checkpoints.add_metrics(options.folder, evaluation=results)
-    return {"folder": str(options.folder), **results}
+    return vae, load_dataset(config["dataset"], split, options.data)
 
 
 def run_download(options: argparse.Namespace) -> dict:

@@ -7,7 +7,7 @@ A posterior can be a hundred times narrower than any grid over the latent space,
 2. The peaks: from each start a quadratic is fitted to log p(x, z) on a stencil of the peak's own width, and climbed.
    A stencil of that width looks across the kinks of a ReLU decoder.
 3. The patches: around each peak a lattice, scaled and turned to the mass that lies there. Each patch is summed by the
-   trapezoid rule on shifted copies of its lattice; the copies are doubled until two halves of them agree. Where
+   trapezoid rule on shifted copies of its lattice; the copies are doubled until they scatter little. Where
    patches overlap, each point's mass is shared out by weights that sum to one (Veach & Guibas 1995).
 
 Each image's error estimate covers the step, the mass beyond the patches' edges, and what the overview sees outside.

@@ -82,8 +82,8 @@ def ascend(f: Evaluate, start: Tensor, alive: Tensor, spacing: Tensor, rounds: i
         nearby = z[:, :, None] + stencil @ scale.mT
         around = f(nearby, moving)
         gradient, hessian = quadratic(value, around)
-        curvature, axes = torch.linalg.eigh(-torch.nan_to_num(hessian))
-        slope = (axes.mT @ torch.nan_to_num(gradient)[..., None])[..., 0]
+        curvature, axes = torch.linalg.eigh(-hessian.nan_to_num(0, 0, 0))
+        slope = (axes.mT @ gradient.nan_to_num(0, 0, 0)[..., None])[..., 0]
         width = curvature.clamp_min(1 / 16).rsqrt().clamp(1 / 4, 4)
         leap = slope / curvature.abs().clamp_min(1 / 16)
         leap = leap * (4 / leap.norm(dim=-1, keepdim=True).clamp_min(4))
@@ -115,4 +115,4 @@ def distinct(peaks: Peaks, faint: float = 12.0) -> Peaks:
     mass = peaks.log_mass()
     peaks.alive &= mass > mass.amax(1, keepdim=True) - faint
     first = peaks.alive.int().argsort(dim=1, descending=True, stable=True)
-    return peaks.take(first[:, : int(peaks.alive.sum(1).max())])
+    return peaks.take(first[:, : max(1, int(peaks.alive.sum(1).max()))])

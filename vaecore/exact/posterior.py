@@ -5,22 +5,22 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
-from vaecore.exact.patches import LEVELS, Joint, add_copies, find_patches, lay, measure, recentre
+from vaecore.exact.patches import LEVELS, SAFETY, Joint, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.vae import VAE
 
-STARTS = 6  # of an image's ascents, beside the encoder's mean
+STARTS = 16  # of an image's ascents, beside the encoder's mean; those that fall behind are given up early
 
 
 class TruePosterior:
     """p(z|x) of each image: its evidence, its density anywhere, and KL(q || p(z|x)) for any q with a density.
 
     log_evidence: [B], log p(x) in nats. error: [B], the estimate of its error in nats: the lattice's step, the mass
-    beyond the patches' edges, and what the overview sees outside. An image whose error stays above `tolerance` is
-    flagged by that.
+    beyond the patches' edges, and what the overview sees outside. What stays above 0.01 nat is flagged by that.
+    Modes narrower than about a fifteenth of the overview's cells, or outside its box, cannot be seen.
     """
 
     @torch.no_grad()
@@ -28,7 +28,7 @@ class TruePosterior:
         self.overview, self.tolerance, self.joint = overview, tolerance, Joint(vae, x)
         table = overview.log_joint(x).flatten(1).double()
         nodes, maxima = local_maxima(table.reshape(len(x), overview.size, overview.size), STARTS)
-        starts = torch.cat([vae.posterior(x).mean[:, None], overview.z[nodes]], 1)
+        starts = torch.cat([centre(vae.posterior(x))[:, None], overview.z[nodes]], 1)
         alive = torch.cat([torch.ones_like(maxima[:, :1]), maxima], 1)
         self.summits = distinct(ascend(self.joint, starts, alive, overview.spacing))
         self.work = measure(self.joint, distinct(recentre(self.joint, self.summits)), table, overview, tolerance)
@@ -79,29 +79,37 @@ class TruePosterior:
         """KL(q || p(z|x)) in nats, [B], for q of batch_shape [B] on the plane, of which only log_prob is needed."""
         return self.divergence(q)[0]
 
-    def divergence(self, q: Distribution) -> tuple[Tensor, Tensor]:
-        """KL(q || p(z|x)) and the estimate of its error, each [B]: integrated where q lies."""
-        peaks = where(q, self.overview)
-        rows = torch.arange(len(self.log_evidence), device=self.log_evidence.device)
+    def divergence(self, q: Distribution, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """KL(q || p(z|x)) and the estimate of its error, each [B], integrated where q lies; of `rows` only if given."""
+        if q.batch_shape != self.log_evidence.shape or q.event_shape != (2,):
+            shapes = f"batch_shape {list(q.batch_shape)} and event_shape {list(q.event_shape)}"
+            raise ValueError(
+                f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one density for each image."
+            )
+        log_q = LogDensity(q, self.overview.z)
+        peaks = where(q, log_q, self.overview)
+        rows = torch.arange(len(self.log_evidence), device=self.log_evidence.device) if rows is None else rows
         mean, error = torch.zeros_like(self.log_evidence), torch.zeros_like(self.log_evidence)
-        sums = None
-        for before, copies in pairwise((0, 2, *LEVELS)):
-            nodes = lay(peaks, before, copies)
-            log_q = log_density(q, nodes.z)[rows]
-            some = peaks.of(rows)
-            gap = log_q - self.joint.of(rows)(nodes.z[rows], some.alive).clamp_min(-1e30)
-            weight = (log_q + nodes.log_area[rows]).exp()
+        sums, largest = None, torch.zeros_like(rows, dtype=torch.float64)
+        for before, copies in pairwise((0, *LEVELS)):
+            nodes, some = lay(peaks, before, copies), peaks.of(rows)
+            log_density = log_q(nodes.z)[rows]
+            weight = (log_density + nodes.log_area[rows]).exp()
+            gap = log_density - self.joint.of(rows)(nodes.z[rows], some.alive).clamp_min(-1e30)
+            gap = gap.masked_fill(weight == 0, 0)
+            largest = largest.maximum(gap.abs().amax((1, 2)))
             new = torch.stack([add_copies(weight * gap, nodes.copy), add_copies(weight, nodes.copy)])
             sums = new if sums is None else torch.cat([sums, new], 2)
             mean[rows] = sums[0].sum(1) / sums[1].sum(1)
-            halves = [part[0].sum(1) / part[1].sum(1) for part in sums.split(sums.shape[2] // 2, 2)]
-            error[rows] = (halves[0] - halves[1]).abs() / 2
+            # q is normalised: mass that its patches lack is an error that the copies cannot show.
+            lost = (1 - sums[1].mean(1)).abs() * largest
+            error[rows] = SAFETY * scatter(sums[0] / sums[1]) + lost
             kl = mean[rows] + self.log_evidence[rows]
-            rough = error[rows] > torch.maximum(0.003 * kl, torch.full_like(kl, self.tolerance))
-            rows, sums = rows[rough], sums[:, rough]
+            rough = error[rows] - lost > torch.maximum(0.015 * kl, torch.full_like(kl, 6 * self.tolerance))
+            rows, sums, largest = rows[rough], sums[:, rough], largest[rough]
             if not len(rows):
                 break
-        return (mean + self.log_evidence).clamp_min(0), 2 * error + self.error
+        return (mean + self.log_evidence).clamp_min(0), error + self.error
 
     def frame(self, b: int, drop: float = 8.0) -> tuple[float, float, float, float]:
         """The box (z1 from, to, z2 from, to) in which image b's density is within `drop` nats of its peak."""
@@ -111,20 +119,49 @@ class TruePosterior:
         return left, right, bottom, top
 
 
-def log_density(q: Distribution, z: Tensor) -> Tensor:
+def centre(q: Distribution) -> Tensor:
+    """Where to look for q first, [B, 2]: its mean, or that of some samples where torch knows no mean (flows)."""
+    try:
+        return q.mean
+    except NotImplementedError:
+        return q.sample((256,)).mean(0)
+
+
+class LogDensity:
     """log q at z [B, K, P, 2] for q of batch_shape [B]: [B, K, P], in float64."""
-    return q.log_prob(z.permute(1, 2, 0, 3).to(torch.get_default_dtype())).double().permute(2, 0, 1)
+
+    def __init__(self, q: Distribution, like: Tensor) -> None:
+        self.q, self.like = q, like
+
+    def __call__(self, z: Tensor, wanted: Tensor | None = None) -> Tensor:
+        values = self.q.log_prob(z.permute(1, 2, 0, 3).to(self.like)).double().permute(2, 0, 1)
+        return values.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
 
 
-def where(q: Distribution, overview: Overview) -> Peaks:
-    """Where q lies: its mean and standard deviations if it is a Gaussian, else its patches, by log_prob alone."""
-    if isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
-        root = q.scale_tril if isinstance(q, MultivariateNormal) else torch.diag_embed(q.stddev)
-        centre, scale = q.mean[:, None].double(), root[:, None].double()
-        return Peaks(centre, scale, torch.zeros_like(centre[..., 0]), torch.ones_like(centre[..., 0], dtype=bool))
-    table = q.log_prob(overview.z[:, None]).T.reshape(-1, overview.size, overview.size)
-    nodes, alive = local_maxima(table, STARTS)
-    return find_patches(lambda z, wanted: log_density(q, z), overview.z[nodes], alive, overview.spacing)
+def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
+    """The patches on which q lies: from its or its components' mean and scale if Gaussian, else found by log_prob."""
+    parts = q.component_distribution if isinstance(q, MixtureSameFamily) else q
+    diagonal = isinstance(parts, Independent) and isinstance(parts.base_dist, Normal)
+    if diagonal or isinstance(parts, MultivariateNormal):
+        root = torch.diag_embed(parts.stddev) if diagonal else parts.scale_tril
+        shape = (len(root), -1, 2)
+        mean, scale = parts.mean.reshape(shape).double(), root.reshape(*shape, 2).double()
+        value = log_q(mean[:, :, None])[..., 0]
+        return Peaks(mean, scale, value, torch.ones_like(value, dtype=bool))
+    table = log_q(overview.z.expand(1, *overview.z.shape).expand(len(centre(q)), -1, -1)[:, None])
+    nodes, alive = local_maxima(table.reshape(-1, overview.size, overview.size), STARTS)
+    starts = torch.cat([centre(q)[:, None], overview.z[nodes]], 1)
+    alive = torch.cat([torch.ones_like(alive[:, :1]), alive], 1)
+    peaks = find_patches(log_q, starts, alive, overview.spacing)
+    for _ in range(4):
+        nodes = lay(peaks, 0, 2)
+        mass = add_copies((log_q(nodes.z) + nodes.log_area).exp(), nodes.copy).mean(1)
+        if ((1 - mass).abs() < 1e-3).all():
+            break
+        peaks.scale = 1.5 * peaks.scale
+        peaks = distinct(recentre(log_q, peaks))
+        peaks.scale = 1.2 * peaks.scale
+    return peaks
 
 
 def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.004) -> TruePosterior:
@@ -133,10 +170,8 @@ def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolera
     `overview` is the grid of decodes to reuse; without it one is made around the codes of x.
     """
     must_be_flat(vae)
-    return TruePosterior(vae, x, overview or make_overview(vae, x), tolerance)
-
-
-@torch.no_grad()
-def make_overview(vae: VAE, x: Tensor) -> Overview:
-    must_be_flat(vae)
-    return Overview(vae, vae.posterior(x).mean)
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f"x has shape {list(x.shape)}; it must be [B, C, H, W] with at least one image.")
+    with torch.no_grad():
+        overview = overview or Overview(vae, centre(vae.posterior(x)))
+    return TruePosterior(vae, x.to(overview.z), overview, tolerance)
