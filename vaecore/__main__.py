@@ -30,9 +30,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_train(commands)
     add_evaluate(commands)
-    analyse = add(
-        commands, "analyse", run_analyse, "compute codes and exact gaps of all test images once, and keep them"
-    )
+    analyse = add(commands, "analyse", run_analyse, "compute codes and exact gaps of the test images, and keep them")
     analyse.add_argument("folder")
     analyse.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     analyse.add_argument("--device", default="auto")

@@ -24,7 +24,7 @@ class TruePosterior:
     """
 
     @torch.no_grad()
-    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.004) -> None:
+    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.003) -> None:
         self.overview, self.tolerance, self.joint = overview, tolerance, Joint(vae, x)
         table = overview.log_joint(x).flatten(1).double()
         nodes, maxima = local_maxima(table.reshape(len(x), overview.size, overview.size), STARTS)
@@ -105,7 +105,7 @@ class TruePosterior:
             lost = (1 - sums[1].mean(1)).abs() * largest
             error[rows] = SAFETY * scatter(sums[0] / sums[1]) + lost
             kl = mean[rows] + self.log_evidence[rows]
-            rough = error[rows] - lost > torch.maximum(0.015 * kl, torch.full_like(kl, 6 * self.tolerance))
+            rough = error[rows] - lost > torch.maximum(0.015 * kl, torch.full_like(kl, 8 * self.tolerance))
             rows, sums, largest = rows[rough], sums[:, rough], largest[rough]
             if not len(rows):
                 break
@@ -164,7 +164,7 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     return peaks
 
 
-def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.004) -> TruePosterior:
+def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.003) -> TruePosterior:
     """The exact posterior of images x [B, C, H, W] under a VAE with D = 2; ValueError for any other D.
 
     `overview` is the grid of decodes to reuse; without it one is made around the codes of x.
