@@ -97,6 +97,9 @@ HARM = {
     "absurd shape": (lambda f: change(f, data_shape=[1, 10**6, 10**6]), "data_shape"),
     "negative shape": (lambda f: change(f, data_shape=[1, -8, 8]), "data_shape"),
     "unknown option": (lambda f: change(f, options={"hidden": "5"}), "has no option 'hidden'"),
+    "option named recipe": (lambda f: change(f, options={"recipe": "vae"}), "has no option 'recipe'"),
+    "shape of text": (lambda f: raw(f, b'{"a": {"dtype": "F32", "shape": ["a"]}}'), "not safetensors'"),
+    "data set elsewhere": (lambda f: change(f, dataset="../../etc"), "cannot be a data set's name"),
     "mismatched config": (lambda f: change(f, latent_dim=3), "does not fit its config.json"),
     "other net": (lambda f: change(f, options={"net": "dense", "likelihood": "gaussian"}), "does not fit"),
     "weights cut off": (lambda f: cut(f, 5000), "does not hold valid JSON|damaged or cut off"),
@@ -124,6 +127,21 @@ def test_what_is_wrong_is_said_in_one_sentence(checkpoint: Path, harm: str) -> N
     spoil(checkpoint)
     with pytest.raises(safefiles.BadFile, match=sentence):
         vaecore.load(checkpoint)
+
+
+def test_only_the_checkpoints_own_weights_are_opened(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="it must be 'model'"):
+        vaecore.load(checkpoint, which="../checkpoint/model")
+
+
+def test_weights_of_another_precision_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="float32"):
+        vaecore.save(perturbed("vae", "small", "gaussian").double(), tmp_path / "a")
+
+
+def test_a_card_survives_metrics_of_another_shape(checkpoint: Path) -> None:
+    checkpoints.add_metrics(checkpoint, training=5, evaluation=[1])
+    assert "VAE of 2 latent dimensions" in (checkpoint / "README.md").read_text()
 
 
 def test_an_oversized_file_is_not_read(checkpoint: Path) -> None:

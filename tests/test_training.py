@@ -12,6 +12,7 @@ from models import SHAPE
 
 import vaecore
 from vaecore import checkpoints, training
+from vaecore.__main__ import main
 from vaecore.recipes import ELBO, RECIPES, Stage
 
 DIGITS = {split: vaecore.load_dataset("digits", split) for split in ("train", "valid")}
@@ -114,7 +115,9 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Stopped):
         vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, folder=tmp_path / "a", on_event=stop, device="cpu")
-    with pytest.raises(ValueError, match="holds a run with other settings"):
+    with pytest.raises(ValueError, match=r"other settings \(config .*'net': 'small'"):
+        vaecore.fit(fresh(net="dense"), "vae", DIGITS["valid"], epochs=3, folder=tmp_path / "a", device="cpu")
+    with pytest.raises(ValueError, match=r"holds a run with other settings \(epochs 3\)"):
         vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=4, folder=tmp_path / "a", device="cpu")
     (tmp_path / "a.partial" / "state.safetensors").write_bytes(b"no tensors")
     with pytest.raises(ValueError, match="cannot be read"):
@@ -125,6 +128,16 @@ def test_a_diverging_run_says_so_and_writes_no_checkpoint(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="diverged. A smaller learning rate"):
         vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, learning_rate=1e6, folder=tmp_path / "x", device="cpu")
     assert not (tmp_path / "x").exists()
+
+
+def test_weights_that_diverge_in_the_very_last_step_are_noticed(tmp_path: Path) -> None:
+    x = DIGITS["valid"].images
+    for valid in (None, x):
+        with pytest.raises(training.Diverged, match="diverged"):
+            vaecore.fit(
+                fresh(), "vae", x, valid, epochs=1, batch_size=len(x), learning_rate=1e30, folder=tmp_path / "a"
+            )
+    assert not (tmp_path / "a").exists()
 
 
 def test_start_begins_with_the_trained_weights(tmp_path: Path) -> None:
@@ -139,7 +152,13 @@ def test_start_begins_with_the_trained_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
-    [({"epochs": 0}, "at least 1"), ({"batch_size": 0}, "at least 1"), ({"recipe": "rme2"}, "no recipe 'rme2'")],
+    [
+        ({"learning_rate": -1.0}, "positive number"),
+        ({"learning_rate": math.nan}, "positive number"),
+        ({"epochs": 0}, "at least 1"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"recipe": "rme2"}, "no recipe 'rme2'"),
+    ],
 )
 def test_settings_that_cannot_be(settings: dict, sentence: str) -> None:
     recipe = settings.pop("recipe", "vae")
@@ -150,6 +169,34 @@ def test_settings_that_cannot_be(settings: dict, sentence: str) -> None:
 def test_images_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"built for images of shape \[1, 8, 8\], the data has \[1, 9, 9\]"):
         vaecore.fit(fresh(), "vae", torch.rand(4, 1, 9, 9), epochs=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "vae", "--device", "nonsense"], "There is no device 'nonsense' here"),
+        (["train", "vae", "--device", "meta"], "There is no device 'meta' here"),
+        (["train", "vae", "--option", "data_shape=3"], "has no option 'data_shape'"),
+        (["train", "vae", "--option", "likelihood=poisson"], "Option likelihood is 'poisson'"),
+        (["train", "vae", "--dataset", "nonsense"], "nonsense"),
+        (["train", "vae", "--from", "nowhere"], "There is no checkpoint folder nowhere"),
+        (["train", "vae", "--folder", "/dev/null/x"], "/dev/null"),
+        (["evaluate", "nowhere"], "There is no checkpoint folder nowhere"),
+    ],
+)
+def test_the_command_line_says_what_was_wrong(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main([*arguments, *(["--epochs", "1"] if arguments[0] == "train" else [])]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("--epochs", "0"), ("--seed", "-1"), ("--latent-dim", "x")])
+def test_numbers_that_cannot_be_are_refused_by_the_command_line(name: str, value: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "vae", name, value])
 
 
 def test_the_command_line_trains_evaluates_and_keeps(tmp_path: Path) -> None:
@@ -171,8 +218,12 @@ def test_the_command_line_trains_evaluates_and_keeps(tmp_path: Path) -> None:
     card = (folder / "README.md").read_text()
     assert f"{results['ELBO']:,.3f}" in card
     assert "--epochs 3" in card
-    codes = checkpoints.read_analysis(folder)
-    assert codes["test.loc"].shape == (355, 2)
+    assert run("analyse", str(folder)).returncode == 0
+    kept = checkpoints.read_analysis(folder)
+    assert kept["test.loc"].shape == (355, 2)
+    whole = kept["exact.log_evidence"] - kept["exact.approximation"] - kept["exact.amortization"]
+    # The exact bound of the first images, averaged, is what evaluate estimated with one sample for each.
+    assert abs(float(whole[:50].mean()) - results["ELBO"]) < 0.2 * abs(results["ELBO"])
     again = run("train", "vae", "--folder", str(folder))
     assert again.returncode == 1
     assert "exists already" in again.stderr

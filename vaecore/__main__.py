@@ -15,13 +15,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         result = options.run(options)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{options.command}: stopped.", file=sys.stderr)
         return 130
-    print(json.dumps(result, indent=2))
+    print(json.dumps(result, indent=2, allow_nan=False))
     return 0
 
 
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     analyse = add(commands, "analyse", run_analyse, "compute codes and exact gaps of the test images, and keep them")
     analyse.add_argument("folder")
     analyse.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
@@ -46,6 +47,19 @@ def add(commands: argparse._SubParsersAction, name: str, run: Callable, text: st
     return command
 
 
+def count(text: str) -> int:
+    """A whole number of at least one, for argparse."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"it is {number}, and must be at least 1")
+    return number
+
+
+def seed(text: str) -> int:
+    if not 0 <= (number := int(text)) < 2**32:
+        raise argparse.ArgumentTypeError(f"it is {number}, and must be from 0 to 2**32 - 1")
+    return number
+
+
 def add_train(commands: argparse._SubParsersAction) -> None:
     train = add(commands, "train", run_train, "train a recipe; ends with a checkpoint folder")
     train.add_argument("recipe", help="one of " + ", ".join(RECIPES))
@@ -53,11 +67,11 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     train.add_argument("--folder", metavar="FOLDER", help="the checkpoint to write (default: runs/DATASET-RECIPE-Dd)")
     train.add_argument("--from", dest="start", metavar="FOLDER", help="a trained checkpoint to begin with")
-    train.add_argument("--latent-dim", type=int, default=2)
-    train.add_argument("--epochs", type=int, default=20)
-    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--latent-dim", type=count, default=2)
+    train.add_argument("--epochs", type=count, default=20)
+    train.add_argument("--batch-size", type=count, default=128)
     train.add_argument("--learning-rate", type=float, help="of the first stage (default: the recipe's)")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=seed, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     train.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the recipe, e.g. net=dense"
@@ -69,10 +83,10 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("folder")
     evaluate.add_argument("--split", default="test", help="train, valid or test")
     evaluate.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
-    evaluate.add_argument("--images", type=int, help="use the first so many images (default: all)")
-    evaluate.add_argument("--samples", type=int, default=100, help="K of the importance weighted bound")
-    evaluate.add_argument("--exact-images", type=int, default=500, help="how many images get the exact gap (D = 2)")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--images", type=count, help="use the first so many images (default: all)")
+    evaluate.add_argument("--samples", type=count, default=100, help="K of the importance weighted bound")
+    evaluate.add_argument("--exact-images", type=count, default=500, help="how many images get the exact gap (D = 2)")
+    evaluate.add_argument("--seed", type=seed, default=0)
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
 
@@ -80,13 +94,14 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 def run_train(options: argparse.Namespace) -> dict:
     import torch
 
-    from vaecore import build, checkpoints, fit, load_dataset
+    from vaecore import checkpoints, fit, load_dataset
+    from vaecore.recipes import build_with
     from vaecore.training import pick_device
 
     train, valid = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid"))
     given = dict(pair.partition("=")[::2] for pair in options.option)
     torch.manual_seed(options.seed)
-    vae = build(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, **given)
+    vae = build_with(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, given)
     folder = Path(options.folder or f"runs/{options.dataset}-{options.recipe}-{options.latent_dim}d")
     with Bar(options.epochs) as bar:
         history = fit(
@@ -168,7 +183,7 @@ def run_analyse(options: argparse.Namespace) -> dict:
             bar.total = event["steps"]
             bar.update()
 
-        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, show)
+        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, options.exact_images, show)
     file = checkpoints.write_analysis(options.folder, found)
     return {"file": str(file), "images": len(data), "kept": sorted(found)}
 

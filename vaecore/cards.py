@@ -5,7 +5,7 @@ from vaecore.recipes import RECIPES
 
 def model_card(config: dict, metrics: dict, size: int) -> str:
     """Markdown with the hub's YAML front matter; `size` is the number of weights."""
-    recipe, training = RECIPES[config["recipe"]], metrics.get("training", {})
+    recipe, training = RECIPES[config["recipe"]], metrics.get("training")
     shape = " x ".join(map(str, config["data_shape"]))
     front = ["---", "library_name: vaescope", "license: mit", "tags: [vae, vaescope]"]
     if config["dataset"]:
@@ -21,8 +21,10 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
     return "\n".join([*front, "---", "", *about, *budget(training), *evaluation(metrics.get("evaluation")), ""])
 
 
-def budget(training: dict) -> list[str]:
+def budget(training: dict | None) -> list[str]:
     """How it was trained, as far as `fit` and the command line recorded it."""
+    if not isinstance(training, dict):
+        return []
     words = {
         "command": "command: `{}`",
         "images": "training images: {:,}",
@@ -40,7 +42,7 @@ def budget(training: dict) -> list[str]:
 
 def evaluation(results: dict | None) -> list[str]:
     """The evaluation's numbers and the protocol that they were measured by."""
-    if not results:
+    if not isinstance(results, dict):
         return []
     rows = [f"| {name} | {value:,.3f} |" for name, value in results.items() if isinstance(value, int | float)]
-    return ["", "## Evaluation", "", results["protocol"], "", "| measure | value |", "| --- | --- |", *rows]
+    return ["", "## Evaluation", "", results.get("protocol", ""), "", "| measure | value |", "| --- | --- |", *rows]

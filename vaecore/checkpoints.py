@@ -59,6 +59,8 @@ def save(
     folder = Path(folder)
     if vae.config is None:
         raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
+    if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):
+        raise ValueError("Only weights of float32 can be saved: call vae.float() first.")
     if folder.exists():
         raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,8 @@ def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "m
 
     Raises BadFile, a ValueError, with a sentence that says what is wrong with the folder.
     """
+    if which not in ("model", "last"):
+        raise ValueError(f"which is {which!r}; it must be 'model', the best weights, or 'last'.")
     folder = Path(folder)
     config, file = read_config(folder), folder / f"{which}.safetensors"
     # First without memory: a configuration cannot ask for more than the file holds.
@@ -102,7 +106,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "m
 def rebuild(config: dict, folder: Path) -> VAE:
     with torch.random.fork_rng(devices=[]):
         try:
-            return recipes.build(config["recipe"], config["data_shape"], config["latent_dim"], **config["options"])
+            return recipes.build_with(config["recipe"], config["data_shape"], config["latent_dim"], config["options"])
         except ValueError as error:
             raise BadFile(f"{folder / 'config.json'}: {error}") from None
 
@@ -128,6 +132,8 @@ def read_config(folder: str | Path) -> dict:
     for key, kind in CONFIG.items():
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
             raise BadFile(f"{file}: {key} is {config[key]!r}, which is not of the right type.")
+    if config["dataset"] is not None and not config["dataset"].replace("_", "").isalnum():
+        raise BadFile(f"{file}: dataset is {config['dataset']!r}, which cannot be a data set's name.")
     if config["format"] != FORMAT:
         raise BadFile(f"{file} has format {config['format']}; this version reads format {FORMAT}.")
     return config

@@ -108,6 +108,11 @@ def build(recipe: str | Recipe, data_shape: Shape, latent_dim: int = 2, **option
 
     Raises ValueError for an unknown recipe or option, and for sizes that cannot be.
     """
+    return build_with(recipe, data_shape, latent_dim, options)
+
+
+def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options: Mapping[str, Any]) -> VAE:
+    """`build`, for options that come from a file or a command line and may have any names."""
     recipe = find_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
     data_shape = check_shape(data_shape)
     if type(latent_dim) is not int or not 1 <= latent_dim <= LARGEST_LATENT:
@@ -134,7 +139,7 @@ def check_shape(data_shape: Shape) -> Shape:
     return shape
 
 
-def resolve_options(recipe: Recipe, data_shape: Shape, given: dict[str, Any]) -> dict[str, str]:
+def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any]) -> dict[str, str]:
     known = {option.name: option for option in recipe.options}
     for name in given:
         if name not in known:

@@ -67,10 +67,11 @@ def read_header(file: Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
     try:
         metadata = header.pop("__metadata__", {})
         tensors = {name: (about["dtype"], tuple(about["shape"])) for name, about in header.items()}
-        sizes = [prod(shape) for _, shape in tensors.values()]
+        size = sum(prod(shape) for _, shape in tensors.values())
+        whole = len(tensors) <= MOST_TENSORS and size <= LARGEST_TENSORS and isinstance(metadata, dict)
     except (AttributeError, KeyError, TypeError):
         raise BadFile(f"{file} has a header that is not safetensors'.") from None
-    if len(tensors) > MOST_TENSORS or sum(sizes) > LARGEST_TENSORS or not isinstance(metadata, dict):
+    if not whole:
         raise BadFile(f"{file} describes more than {MOST_TENSORS:,} tensors or {LARGEST_TENSORS:,} numbers.")
     return tensors, metadata
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vaecore import checkpoints
 from vaecore.datasets import Dataset
 from vaecore.recipes import Recipe, Stage, find_recipe
-from vaecore.safefiles import BadFile, read_header, read_tensors, write_tensors
+from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
 from vaecore.vae import VAE
 
 Event = dict
@@ -35,10 +35,15 @@ class Run:
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The GPU if there is one, else the CPU, for "auto"; otherwise the device named."""
+    """The GPU if there is one, else the CPU, for "auto"; otherwise the device named, if it is here."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        device = torch.device(device)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"There is no device {str(device)!r} here; use auto, cpu or cuda.") from None
+    return device
 
 
 def fit(
@@ -77,17 +82,23 @@ def fit(
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     images, held_out = as_images(train), None if valid is None else as_images(valid)
-    check_settings(vae, images, epochs, batch_size)
-    partial = None if folder is None else claim(Path(folder))
+    check_settings(vae, images, epochs, batch_size, learning_rate)
     device = pick_device(device)
     say = on_event or (lambda event: None)
     begin(vae, images, start)
+    partial = None if folder is None else claim(Path(folder), vae)
     vae.to(device)
     plan = [stage for stage, n in split_epochs(recipe.stages, epochs) for _ in range(n)]
     factor = 1.0 if learning_rate is None else learning_rate / recipe.stages[0].learning_rate
     optimisers = make_optimisers(vae, recipe)
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    settings |= {"recipe": recipe.name, "images": len(images)}
+    settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
+    settings |= {
+        "config": vae.config,
+        "recipe": recipe.name,
+        "images": len(images),
+        "dataset": getattr(train, "name", None),
+    }
     run = Run() if partial is None else resume(partial, vae, optimisers, settings)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -98,7 +109,9 @@ def fit(
             rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size}
             train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
-            event["valid_elbo"] = None if held_out is None else mean_elbo(vae, held_out)
+            # Without images held out, a few of the training ones still show weights that went astray in the last step.
+            score = validate(vae, images[:256] if held_out is None else held_out, epoch, rates)
+            event["valid_elbo"] = None if held_out is None else score
             event |= {"learning_rate": rates["learning_rate"], "seconds": time.perf_counter() - clock}
             record(run, vae, event)
             if partial is not None:
@@ -108,8 +121,7 @@ def fit(
     vae.load_state_dict(run.best)
     vae.eval()
     if partial is not None:
-        about = settings | {"device": device.type, "dataset": getattr(train, "name", None)}
-        finish(Path(folder), partial, vae, run, last, about)
+        finish(Path(folder), partial, vae, run, last, settings | {"device": device.type})
     return run.history
 
 
@@ -117,9 +129,11 @@ def as_images(data: Dataset | Tensor) -> Tensor:
     return data if isinstance(data, Tensor) else data.images
 
 
-def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int) -> None:
+def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learning_rate: float | None) -> None:
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; both must be at least 1.")
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate}; it must be a positive number.")
     if images.ndim != 4 or not len(images):
         raise ValueError(f"The training images have shape {list(images.shape)}; it must be [N, C, H, W] with N >= 1.")
     shape = vae.config and vae.config["data_shape"]
@@ -136,8 +150,8 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
         vae.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        raise ValueError(f"The VAE to start from has other parts or sizes than the one to train: {error}") from None
+    except RuntimeError:
+        raise ValueError("The VAE to start from has other parts or sizes than the one to train.") from None
 
 
 def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
@@ -201,6 +215,16 @@ def mean_elbo(vae: VAE, images: Tensor) -> float:
     return float(torch.cat([vae.elbo(x.to(vae.device)) for x in images.split(1024)]).double().mean())
 
 
+def validate(vae: VAE, images: Tensor, epoch: int, rates: dict) -> float:
+    try:
+        mean = mean_elbo(vae, images)
+    except ValueError as error:
+        raise diverged(epoch, rates, str(error).split(":")[0]) from None
+    if not math.isfinite(mean):
+        raise diverged(epoch, rates, f"the validation ELBO became {mean}")
+    return mean
+
+
 def weights(vae: VAE) -> State:
     return {name: tensor.detach().clone() for name, tensor in vae.state_dict().items()}
 
@@ -213,10 +237,15 @@ def record(run: Run, vae: VAE, event: Event) -> None:
         run.best, run.best_epoch = weights(vae), run.epoch
 
 
-def claim(folder: Path) -> Path:
-    """The folder of the unfinished run; ValueError if a checkpoint stands where the new one should."""
+def claim(folder: Path, vae: VAE) -> Path:
+    """The folder of the unfinished run; ValueError, before any work, if its checkpoint could not be written there."""
     if folder.exists():
         raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
+    if vae.config is None:
+        raise ValueError("Only a VAE made by vaecore.build can be saved: train it without a folder.")
+    # Weights, the best weights and two moments share one file while the run goes on.
+    if (size := sum(4 * p.numel() * p.element_size() for p in vae.parameters())) > LARGEST_TENSORS:
+        raise ValueError(f"This VAE's training state takes {size:,} bytes; at most {LARGEST_TENSORS:,} can be kept.")
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     return partial
@@ -263,7 +292,8 @@ def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict) -> Run:
     except (BadFile, KeyError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({error}): remove {partial} and start afresh.") from None
     if about["settings"] != settings:
-        raise ValueError(f"{partial} holds a run with other settings, {about['settings']}: use those or remove it.")
+        other = [f"{key} {value}" for key, value in about["settings"].items() if settings.get(key) != value]
+        raise ValueError(f"{partial} holds a run with other settings ({'; '.join(other)}): use those or remove it.")
     part = {p: {k[5:]: v for k, v in tensors.items() if k.startswith(p + ".")} for p in ("last", "best")}
     vae.load_state_dict(part["last"])
     restore_adam(optimisers, tensors)
@@ -272,6 +302,7 @@ def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict) -> Run:
 
 def finish(folder: Path, partial: Path, vae: VAE, run: Run, last: State, settings: dict) -> None:
     dataset = settings.pop("dataset")
+    del settings["config"]
     training = settings | {"best_epoch": run.best_epoch, "seconds": sum(e["seconds"] for e in run.history)}
     checkpoints.save(vae, folder, dataset=dataset, metrics={"training": training, "history": run.history}, last=last)
     (partial / "state.safetensors").unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def nearest_gaussian(posterior: TruePosterior, mean: Tensor, steps: int = 50) ->
     return found, posterior.log_evidence - score[rows, row][:, 0] - 1 - math.log(2 * math.pi)
 
 
-def polished(posterior: TruePosterior, found: Independent, rows: Tensor, rounds: int = 30) -> Independent:
+def polished(posterior: TruePosterior, found: Independent, rows: Tensor, rounds: int = 20) -> Independent:
     """`found`, climbed further for the images `rows`, from where it stands and from the whole posterior's moments.
 
     Each round evaluates log p(x, z) where q lies and takes half a natural gradient step: with z = m + s u, the
@@ -73,7 +73,7 @@ def polished(posterior: TruePosterior, found: Independent, rows: Tensor, rounds:
     mean, std = (
         torch.stack([t[rows].double(), m], 1).flatten(0, 1) for t, m in ((found.mean, mean), (found.stddev, std))
     )
-    unit = torch.cat([lattice(offset) for offset in shifts(2)]).to(mean)
+    unit = lattice(shifts(1)[0]).to(mean)
     share = (-0.5 * unit.square().sum(1)).softmax(0)
     wanted = torch.ones(len(mean), 1, dtype=bool, device=mean.device)
     best, top = torch.stack([mean, std]), torch.full_like(mean[:, 0], -torch.inf)
@@ -145,8 +145,8 @@ def best_of(posterior: TruePosterior, mean: Tensor) -> tuple[Independent, Tensor
     found, promised = nearest_gaussian(posterior, mean)
     kl = posterior.kl(found)
     mass = (posterior.work.values + posterior.work.log_area).logsumexp(-1)
-    split = (mass - mass.logsumexp(1, keepdim=True)).exp().amax(1) < 0.99
-    rows = (split | ((kl - promised).abs() > (0.02 * kl).clamp_min(0.02))).nonzero()[:, 0]
+    split = (mass - mass.logsumexp(1, keepdim=True)).exp().amax(1) < 0.95
+    rows = (split | ((kl - promised).abs() > (0.05 * kl).clamp_min(0.05))).nonzero()[:, 0]
     if not len(rows):
         return found, kl
     better = polished(posterior, found, rows)

@@ -24,7 +24,7 @@ class TruePosterior:
     """
 
     @torch.no_grad()
-    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.003) -> None:
+    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.006) -> None:
         self.overview, self.tolerance, self.joint = overview, tolerance, Joint(vae, x)
         table = overview.log_joint(x).flatten(1).double()
         nodes, maxima = local_maxima(table.reshape(len(x), overview.size, overview.size), STARTS)
@@ -33,7 +33,7 @@ class TruePosterior:
         self.summits = distinct(ascend(self.joint, starts, alive, overview.spacing))
         self.work = measure(self.joint, distinct(recentre(self.joint, self.summits)), table, overview, tolerance)
         for attempt in range(1, 5):
-            rows = (self.work.edge + self.work.outside > tolerance / 2).nonzero()[:, 0]
+            rows = (self.work.edge + self.work.outside > tolerance / 3).nonzero()[:, 0]
             if not len(rows):
                 break
             part = measure(self.joint.of(rows), self.widened(rows, attempt), table[rows], overview, tolerance)
@@ -91,7 +91,7 @@ class TruePosterior:
         rows = torch.arange(len(self.log_evidence), device=self.log_evidence.device) if rows is None else rows
         mean, error = torch.zeros_like(self.log_evidence), torch.zeros_like(self.log_evidence)
         sums, largest = None, torch.zeros_like(rows, dtype=torch.float64)
-        for before, copies in pairwise((0, *LEVELS)):
+        for before, copies in pairwise((0, 3, *LEVELS)):
             nodes, some = lay(peaks, before, copies), peaks.of(rows)
             log_density = log_q(nodes.z)[rows]
             weight = (log_density + nodes.log_area[rows]).exp()
@@ -105,7 +105,7 @@ class TruePosterior:
             lost = (1 - sums[1].mean(1)).abs() * largest
             error[rows] = SAFETY * scatter(sums[0] / sums[1]) + lost
             kl = mean[rows] + self.log_evidence[rows]
-            rough = error[rows] - lost > torch.maximum(0.015 * kl, torch.full_like(kl, 8 * self.tolerance))
+            rough = error[rows] - lost > torch.maximum(0.02 * kl, torch.full_like(kl, 6 * self.tolerance))
             rows, sums, largest = rows[rough], sums[:, rough], largest[rough]
             if not len(rows):
                 break
@@ -164,7 +164,7 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     return peaks
 
 
-def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.003) -> TruePosterior:
+def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.006) -> TruePosterior:
     """The exact posterior of images x [B, C, H, W] under a VAE with D = 2; ValueError for any other D.
 
     `overview` is the grid of decodes to reuse; without it one is made around the codes of x.
