@@ -136,24 +136,27 @@ def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those wh
 
 
 class Bar:
-    """A progress bar on stderr, fed by the events of `fit`."""
+    """A progress bar on stderr, fed by the events of `fit` and `analyse`; it appears with the first one."""
 
-    def __init__(self, epochs: int) -> None:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=None, unit="step", file=sys.stderr, dynamic_ncols=True)
-        self.epochs = epochs
+    def __init__(self, epochs: int = 1) -> None:
+        self.epochs, self.bar = epochs, None
 
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def __call__(self, event: dict) -> None:
+        from tqdm import tqdm
+
         if event["event"] == "step":
-            self.bar.total = event["steps"] * self.epochs
-            self.bar.update((event["epoch"] - 1) * event["steps"] + event["step"] - self.bar.n)
+            done = (event.get("epoch", 1) - 1) * event["steps"] + event["step"]
+            if self.bar is None:
+                total = event["steps"] * self.epochs
+                self.bar = tqdm(total=total, initial=done - 1, unit="step", file=sys.stderr, dynamic_ncols=True)
+            self.bar.update(done - self.bar.n)
             return
         scores = {"train": f"{event['train_elbo']:.2f}", "valid": f"{event['valid_elbo']:.2f}"}
         self.bar.set_postfix({"epoch": f"{event['epoch']}/{self.epochs}", **scores})
@@ -172,18 +175,11 @@ def run_evaluate(options: argparse.Namespace) -> dict:
 
 
 def run_analyse(options: argparse.Namespace) -> dict:
-    from tqdm import tqdm
-
     from vaecore import checkpoints, evaluation
 
     vae, data = open_checkpoint(options, "test")
-    with tqdm(total=None, unit="batch", file=sys.stderr, dynamic_ncols=True) as bar:
-
-        def show(event: dict) -> None:
-            bar.total = event["steps"]
-            bar.update()
-
-        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, options.exact_images, show)
+    with Bar() as bar:
+        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, options.exact_images, bar)
     file = checkpoints.write_analysis(options.folder, found)
     return {"file": str(file), "images": len(data), "kept": sorted(found)}
 
