@@ -91,7 +91,9 @@ def one_by_one(vae: vaecore.VAE, x: Tensor, overview: exact.Overview) -> dict:
             ask(image)
             seconds.append(time.perf_counter() - clock)
         seconds = sorted(seconds[1:])  # the first call warms torch up
-        result[f"one image, {name}: median and most (ms)"] = [round(1000 * t, 1) for t in (seconds[len(seconds) // 2], seconds[-1])]
+        result[f"one image, {name}: median and most (ms)"] = [
+            round(1000 * t, 1) for t in (seconds[len(seconds) // 2], seconds[-1])
+        ]
     return result
 
 

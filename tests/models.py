@@ -1,6 +1,6 @@
 """VAEs whose answers are known on paper, and one small instance of every recipe."""
 
-import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -100,4 +100,34 @@ def brute_force(vae: vaecore.VAE, x: Tensor, reach: float = 6.0, size: int = 120
     return z, values.double(), float(line[1] - line[0]) ** 2
 
 
-LOG_2PI = math.log(2 * math.pi)
+class Written(torch.distributions.Distribution):
+    """A likelihood whose log density of any x is written down as a function of z."""
+
+    support, has_rsample, arg_constraints = torch.distributions.constraints.real, False, {}
+
+    def __init__(self, log_density: Tensor) -> None:
+        super().__init__(log_density.shape, torch.Size((1, 1, 1)), validate_args=False)
+        self.log_density = log_density
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.log_density
+
+
+class WrittenDecoder(nn.Module):
+    def __init__(self, log_posterior: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.log_posterior, self.unused = log_posterior, nn.Parameter(torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Distribution:
+        prior = Normal(torch.zeros_like(z), 1.0).log_prob(z).sum(-1)
+        return Written(self.log_posterior(z) - prior)
+
+
+def written(log_posterior: Callable[[Tensor], Tensor], loc: list[float] | None = None) -> vaecore.VAE:
+    """A VAE with p(x, z) = exp log_posterior(z) for every x, which is normalised if the function is."""
+    encoder = FixedEncoder(loc or [0.0, 0.0], [0.5, 0.5])
+    return vaecore.VAE(StandardNormal(2), encoder, WrittenDecoder(log_posterior)).double().eval()
+
+
+def gaussian(z: Tensor, loc: tuple[float, float], scale: float) -> Tensor:
+    return Normal(torch.tensor(loc).to(z), torch.tensor(scale).to(z)).log_prob(z).sum(-1)

@@ -80,7 +80,8 @@ def ascend(f: Evaluate, start: Tensor, alive: Tensor, spacing: Tensor, rounds: i
         if not moving.any():
             break
         nearby = z[:, :, None] + stencil @ scale.mT
-        around = f(nearby, moving)
+        # A fall of more than 50 nats, to minus infinity even, is a wall: how deep it is says nothing of the peak.
+        around = f(nearby, moving).maximum(value[..., None] - 50)
         gradient, hessian = quadratic(value, around)
         curvature, axes = torch.linalg.eigh(-hessian.nan_to_num(0, 0, 0))
         slope = (axes.mT @ gradient.nan_to_num(0, 0, 0)[..., None])[..., 0]

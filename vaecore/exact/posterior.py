@@ -83,9 +83,7 @@ class TruePosterior:
         """KL(q || p(z|x)) and the estimate of its error, each [B], integrated where q lies; of `rows` only if given."""
         if q.batch_shape != self.log_evidence.shape or q.event_shape != (2,):
             shapes = f"batch_shape {list(q.batch_shape)} and event_shape {list(q.event_shape)}"
-            raise ValueError(
-                f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one density for each image."
-            )
+            raise ValueError(f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one for each image.")
         log_q = LogDensity(q, self.overview.z)
         peaks = where(q, log_q, self.overview)
         rows = torch.arange(len(self.log_evidence), device=self.log_evidence.device) if rows is None else rows
@@ -100,12 +98,13 @@ class TruePosterior:
             largest = largest.maximum(gap.abs().amax((1, 2)))
             new = torch.stack([add_copies(weight * gap, nodes.copy), add_copies(weight, nodes.copy)])
             sums = new if sums is None else torch.cat([sums, new], 2)
-            mean[rows] = sums[0].sum(1) / sums[1].sum(1)
+            mean[rows] = sums[0].sum(1) / sums[1].sum(1).clamp_min(1e-300)
             # q is normalised: mass that its patches lack is an error that the copies cannot show.
-            lost = (1 - sums[1].mean(1)).abs() * largest
-            error[rows] = SAFETY * scatter(sums[0] / sums[1]) + lost
+            lost = (1 - sums[1].mean(1)).abs()
+            spread = SAFETY * scatter(sums[0] / sums[1].clamp_min(1e-300))
+            error[rows] = spread + torch.where(lost < 0.01, lost * SAFETY * largest, torch.inf)
             kl = mean[rows] + self.log_evidence[rows]
-            rough = error[rows] - lost > torch.maximum(0.02 * kl, torch.full_like(kl, 6 * self.tolerance))
+            rough = spread > torch.maximum(0.02 * kl, torch.full_like(kl, 6 * self.tolerance))
             rows, sums, largest = rows[rough], sums[:, rough], largest[rough]
             if not len(rows):
                 break
@@ -154,7 +153,7 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     alive = torch.cat([torch.ones_like(alive[:, :1]), alive], 1)
     peaks = find_patches(log_q, starts, alive, overview.spacing)
     for _ in range(4):
-        nodes = lay(peaks, 0, 2)
+        nodes = lay(peaks, 0, LEVELS[0])
         mass = add_copies((log_q(nodes.z) + nodes.log_area).exp(), nodes.copy).mean(1)
         if ((1 - mass).abs() < 1e-3).all():
             break
