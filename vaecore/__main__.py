@@ -132,7 +132,8 @@ def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those wh
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' * (threads > 1)}, {platform.machine()}"
 
 
 class Bar:
