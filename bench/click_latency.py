@@ -37,8 +37,11 @@ WATCH = """() => {
     if (numbers !== before && numbers === picture) window.settled = performance.now() - start
     else requestAnimationFrame(look)
   }
-  window.addEventListener('vaescope-chosen',
-    () => requestAnimationFrame(() => (window.ringed = performance.now() - start)), { once: true })
+  window.repeated = false
+  window.addEventListener('vaescope-chosen', (event) => {
+    window.repeated = before.endsWith(` ${event.detail}`)
+    requestAnimationFrame(() => (window.ringed = performance.now() - start))
+  }, { once: true })
   requestAnimationFrame(look)
 }"""
 
@@ -65,7 +68,10 @@ def serving() -> Iterator[str]:
 
 
 def press(page: Page, box: dict, rng: random.Random) -> tuple[float, float]:
-    """Press near a random place of the map's middle; milliseconds until the ring and until all is new."""
+    """Press near a random place of the map's middle; milliseconds until the ring and until all is new.
+
+    Where the nearest code is the one that is chosen already, nothing has to change: another place is pressed.
+    """
     # Where codes lie: a normal around the middle, as the prior has it.
     x = box["x"] + box["width"] * min(0.9, max(0.1, rng.gauss(0.5, 0.15)))
     y = box["y"] + box["height"] * min(0.9, max(0.1, rng.gauss(0.5, 0.15)))
@@ -75,7 +81,9 @@ def press(page: Page, box: dict, rng: random.Random) -> tuple[float, float]:
     canvas.evaluate(f"canvas => canvas.addEventListener('pointerdown', {WATCH}, {{ once: true, capture: true }})")
     page.mouse.down()
     page.mouse.up()
-    page.wait_for_function("window.settled !== null", timeout=20_000)
+    page.wait_for_function("window.settled !== null || window.repeated", timeout=20_000)
+    if page.evaluate("window.repeated"):
+        return press(page, box, rng)
     return page.evaluate("[window.ringed, window.settled]")
 
 
