@@ -11,7 +11,7 @@ from app import choices, figures, session, widgets, words
 from app.session import Checkpoint, Codes, Look, Pick
 
 SHOWN = 24  # thumbnails in the strip
-PICTURE_HEIGHT = 600
+PICTURE_HEIGHT = 610
 HIDE_BAR = {"displayModeBar": False, "scrollZoom": False}
 
 

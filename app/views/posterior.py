@@ -27,7 +27,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool) -> None:
     with panels.sentences():
         panels.strip(checkpoint, codes, pick)
         look = session.look(checkpoint.digest, pick, checkpoint)
-        picture, places, numbers = st.columns([1.7, 1, 1.05], gap="medium")
+        picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
         with picture:
             panels.picture(look)
         with numbers:
