@@ -345,9 +345,10 @@ def log_joint(vae: "VAE", x: "Tensor", axes: tuple[np.ndarray, np.ndarray]) -> n
     """log p(x, z) at the nodes of a grid: [len(z1), len(z2)]."""
     import torch
 
-    z = torch.cartesian_prod(*(torch.from_numpy(axis).float() for axis in axes))
-    values = [vae.log_joint(x.expand(len(part), *x.shape[1:]), part) for part in z.split(512)]
-    return torch.cat(values).double().numpy().reshape(len(axes[0]), len(axes[1]))
+    from vaecore.exact.joint import Joint
+
+    z = torch.cartesian_prod(*(torch.from_numpy(axis) for axis in axes))
+    return Joint(vae, x)(z[None, None], torch.ones(1, 1, dtype=bool)).numpy().reshape(len(axes[0]), len(axes[1]))
 
 
 # ---- before anyone asks

@@ -19,8 +19,8 @@ from tqdm import tqdm
 import vaecore
 from vaecore import exact
 from vaecore.evaluation import encode
+from vaecore.exact.joint import Joint
 from vaecore.exact.overview import local_maxima
-from vaecore.exact.patches import Joint
 from vaecore.exact.peaks import Peaks, ascend, distinct
 
 STEP, REACH, SIZE, MAXIMA = 0.14, 7.0, 1000, 30
@@ -33,7 +33,7 @@ def square() -> Tensor:
 
 def log_joint(vae: vaecore.VAE, x: Tensor, z: Tensor) -> Tensor:
     """log p(x, z) of one image x at z [P, 2], in float64."""
-    return torch.cat([vae.log_joint(x.expand(len(part), *x.shape), part) for part in z.float().split(512)]).double()
+    return Joint(vae, x[None])(z[None, None], torch.ones(1, 1, dtype=bool))[0, 0]
 
 
 def fine_evidence(vae: vaecore.VAE, x: Tensor, peaks: Peaks, overview: exact.Overview, table: Tensor) -> float:

@@ -57,12 +57,7 @@ def save(
         last: the last epoch's weights, where `vae` holds the best epoch's.
     """
     folder = Path(folder)
-    if vae.config is None:
-        raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
-    if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):
-        raise ValueError("Only weights of float32 can be saved: call vae.float() first.")
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
+    must_be_savable(vae, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -79,6 +74,16 @@ def save(
         raise
     sync(folder.parent)
     return folder
+
+
+def must_be_savable(vae: VAE, folder: Path) -> None:
+    """ValueError where `save` could not write `vae` as the new folder."""
+    if vae.config is None:
+        raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
+    if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):
+        raise ValueError("Only weights of float32 can be saved: call vae.float() first.")
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "model") -> VAE:

@@ -239,10 +239,7 @@ def record(run: Run, vae: VAE, event: Event) -> None:
 
 def claim(folder: Path, vae: VAE) -> Path:
     """The folder of the unfinished run; ValueError, before any work, if its checkpoint could not be written there."""
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
-    if vae.config is None:
-        raise ValueError("Only a VAE made by vaecore.build can be saved: train it without a folder.")
+    checkpoints.must_be_savable(vae, folder)
     # Weights, the best weights and two moments share one file while the run goes on.
     if (size := sum(4 * p.numel() * p.element_size() for p in vae.parameters())) > LARGEST_TENSORS:
         raise ValueError(f"This VAE's training state takes {size:,} bytes; at most {LARGEST_TENSORS:,} can be kept.")

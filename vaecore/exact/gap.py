@@ -105,12 +105,16 @@ class Gap:
     best: Distribution
     total: Tensor  # KL(q || p(z|x))
     approximation: Tensor  # KL(best || p(z|x))
-    error: Tensor  # estimate for log p(x)
     gap_error: Tensor  # estimate for the total gap
 
     @property
     def log_evidence(self) -> Tensor:
         return self.posterior.log_evidence
+
+    @property
+    def error(self) -> Tensor:
+        """The estimate of log p(x)'s error."""
+        return self.posterior.error
 
     @property
     def elbo(self) -> Tensor:
@@ -137,7 +141,7 @@ def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None) -> Gap:
         better = (approximation < total)[:, None]
         loc, scale = torch.where(better, best.mean, q.mean), torch.where(better, best.stddev, q.stddev)
         best, approximation = Independent(Normal(loc, scale), 1), torch.minimum(approximation, total)
-    return Gap(posterior, q, best, total, approximation, posterior.error, gap_error)
+    return Gap(posterior, q, best, total, approximation, gap_error)
 
 
 def best_of(posterior: TruePosterior, mean: Tensor) -> tuple[Independent, Tensor]:

@@ -7,9 +7,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal
 from torch.nn.functional import max_pool2d, softplus
 
+from vaecore.exact.joint import CHUNK, Joint
 from vaecore.vae import VAE
-
-CHUNK = 512  # decodes at once: what runs fastest on a CPU
 
 
 def must_be_flat(vae: VAE) -> None:
@@ -65,10 +64,8 @@ class Overview:
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, z) for x [B, C, H, W] at all nodes: [B, size, size] nats, by z1 and z2."""
         if self.slope is None:
-            rows = [
-                torch.cat([self.vae.log_joint(i.expand(len(z), *i.shape), z) for z in self.z.split(CHUNK)]) for i in x
-            ]
-            return torch.stack(rows).reshape(len(x), self.size, self.size)
+            nodes, wanted = self.z.expand(len(x), 1, -1, 2), torch.ones(len(x), 1, dtype=bool, device=x.device)
+            return Joint(self.vae, x)(nodes, wanted).reshape(len(x), self.size, self.size)
         flat = x.flatten(1)
         table = torch.addmm(self.offset + self.log_prior, flat, self.slope.T)
         if self.variance:

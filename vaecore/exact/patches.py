@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from vaecore.exact.overview import CHUNK, Overview
+from vaecore.exact.joint import Joint
+from vaecore.exact.overview import Overview
 from vaecore.exact.peaks import Evaluate, Peaks, ascend, distinct, padded
-from vaecore.vae import VAE
 
 RADIUS = 5.0  # of a patch, in standard deviations: a Gaussian has 4e-6 of its mass beyond
 SAFETY = 3.0  # standard errors of the copies' mean that the error estimate counts
@@ -110,29 +110,6 @@ def recentre(f: Evaluate, peaks: Peaks) -> Peaks:
 
 def find_patches(f: Evaluate, starts: Tensor, alive: Tensor, spacing: Tensor) -> Peaks:
     return distinct(recentre(f, distinct(ascend(f, starts, alive, spacing))))
-
-
-class Joint:
-    """log p(x, z) of a batch of images as a function of z, in float64."""
-
-    def __init__(self, vae: VAE, x: Tensor) -> None:
-        self.vae, self.x = vae, x
-
-    def of(self, rows: Tensor) -> "Joint":
-        return Joint(self.vae, self.x[rows])
-
-    @torch.no_grad()
-    def __call__(self, z: Tensor, wanted: Tensor) -> Tensor:
-        """At z [B, K, P, 2] of the wanted [B, K]: [B, K, P]; minus infinity elsewhere."""
-        values = torch.full(z.shape[:-1], -torch.inf, dtype=torch.float64, device=z.device)
-        owner = wanted.nonzero()[:, 0].repeat_interleave(z.shape[2])
-        flat = z[wanted].reshape(-1, 2).to(self.x)
-        if len(flat):
-            pieces = zip(flat.split(CHUNK), owner.split(CHUNK), strict=True)
-            found = torch.cat([self.vae.log_joint(self.x[i], z) for z, i in pieces])
-            # A likelihood of bounded support, or a decoder that overflows, says that z is impossible.
-            values[wanted] = found.double().nan_to_num(nan=-torch.inf, neginf=-torch.inf).reshape(-1, z.shape[2])
-        return values
 
 
 @dataclass

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from vaecore.exact.joint import Joint
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
-from vaecore.exact.patches import LEVELS, SAFETY, Joint, add_copies, find_patches, lay, measure, recentre, scatter
+from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.vae import VAE
 
@@ -19,7 +20,7 @@ class TruePosterior:
     """p(z|x) of each image: its evidence, its density anywhere, and KL(q || p(z|x)) for any q with a density.
 
     log_evidence: [B], log p(x) in nats. error: [B], the estimate of its error in nats: the lattice's step, the mass
-    beyond the patches' edges, and what the overview sees outside. What stays above 0.01 nat is flagged by that.
+    beyond the patches' edges, and what the overview sees outside. It is cautious: a wide one flags its image.
     Modes narrower than about a fifteenth of the overview's cells, or outside its box, cannot be seen.
     """
 
@@ -27,10 +28,8 @@ class TruePosterior:
     def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.006) -> None:
         self.overview, self.tolerance, self.joint = overview, tolerance, Joint(vae, x)
         table = overview.log_joint(x).flatten(1).double()
-        nodes, maxima = local_maxima(table.reshape(len(x), overview.size, overview.size), STARTS)
-        starts = torch.cat([centre(vae.posterior(x))[:, None], overview.z[nodes]], 1)
-        alive = torch.cat([torch.ones_like(maxima[:, :1]), maxima], 1)
-        self.summits = distinct(ascend(self.joint, starts, alive, overview.spacing))
+        starts = ascents(centre(vae.posterior(x)), table, overview)
+        self.summits = distinct(ascend(self.joint, *starts, overview.spacing))
         self.work = measure(self.joint, distinct(recentre(self.joint, self.summits)), table, overview, tolerance)
         for attempt in range(1, 5):
             rows = (self.work.edge + self.work.outside > tolerance / 3).nonzero()[:, 0]
@@ -126,6 +125,13 @@ def centre(q: Distribution) -> Tensor:
         return q.sample((256,)).mean(0)
 
 
+def ascents(first: Tensor, table: Tensor, overview: Overview) -> tuple[Tensor, Tensor]:
+    """Starts [B, K, 2] and which are real: `first` [B, 2], and the maxima of the overview's table [B, S * S]."""
+    nodes, maxima = local_maxima(table.reshape(-1, overview.size, overview.size), STARTS)
+    real = torch.cat([torch.ones_like(maxima[:, :1]), maxima], 1)
+    return torch.cat([first[:, None], overview.z[nodes]], 1), real
+
+
 class LogDensity:
     """log q at z [B, K, P, 2] for q of batch_shape [B]: [B, K, P], in float64."""
 
@@ -147,11 +153,9 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
         mean, scale = parts.mean.reshape(shape).double(), root.reshape(*shape, 2).double()
         value = log_q(mean[:, :, None])[..., 0]
         return Peaks(mean, scale, value, torch.ones_like(value, dtype=bool))
-    table = log_q(overview.z.expand(1, *overview.z.shape).expand(len(centre(q)), -1, -1)[:, None])
-    nodes, alive = local_maxima(table.reshape(-1, overview.size, overview.size), STARTS)
-    starts = torch.cat([centre(q)[:, None], overview.z[nodes]], 1)
-    alive = torch.cat([torch.ones_like(alive[:, :1]), alive], 1)
-    peaks = find_patches(log_q, starts, alive, overview.spacing)
+    first = centre(q)
+    table = log_q(overview.z.expand(len(first), 1, -1, 2))[:, 0]
+    peaks = find_patches(log_q, *ascents(first, table, overview), overview.spacing)
     for _ in range(4):
         nodes = lay(peaks, 0, LEVELS[0])
         mass = add_copies((log_q(nodes.z) + nodes.log_area).exp(), nodes.copy).mean(1)
