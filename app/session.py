@@ -105,7 +105,7 @@ def computing() -> "Iterator[None]":
     """Hold the cores, without gradients, and leave torch's random numbers as they were."""
     import torch
 
-    # One thread: an image is small work, and threads that wait for each other on busy cores make it ten times slower.
+    # One thread: an image is small work, and threads that wait for each other on busy cores make it far slower.
     torch.set_num_threads(1)
     with _computing, torch.no_grad(), torch.random.fork_rng(devices=[]):
         yield
