@@ -1,6 +1,6 @@
 """The model card: README.md of a checkpoint, written from its config.json and metrics.json alone."""
 
-from vaecore.recipes import RECIPES
+from vaecore.recipes import RECIPES, label
 
 
 def model_card(config: dict, metrics: dict, size: int) -> str:
@@ -12,9 +12,9 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
         front.append(f"datasets: [{config['dataset']}]")
     options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
     about = [
-        f"# {recipe.label} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}",
+        f"# {label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}",
         "",
-        f"{recipe.label} ({recipe.paper}): {recipe.summary}.",
+        f"{label(config)} ({recipe.paper}): {recipe.summary}.",
         "",
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
     ]
@@ -27,6 +27,7 @@ def budget(training: dict | None) -> list[str]:
         return []
     words = {
         "command": "command: `{}`",
+        "start": "begun with: {}",
         "images": "training images: {:,}",
         "epochs": "epochs: {}",
         "batch_size": "batch size: {}",

@@ -1,6 +1,7 @@
 """Decoders: modules whose call returns p(x|z), with batch_shape [B] and event_shape [C, H, W].
 
-`initialise(images)` is called once with the training images before a fresh decoder is trained.
+`initialise(images)` is called once with the training images before a fresh decoder is trained; `quadratic(x, output)`
+gives the score and the Fisher information of log p(x|output) by the network's output, pixel by pixel.
 """
 
 import torch
@@ -26,6 +27,10 @@ class GaussianDecoder(nn.Module):
         mean = self.net(z)
         return Independent(Normal(mean, self.log_scale.exp().expand_as(mean)), 3)
 
+    def quadratic(self, x: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+        information = (-2 * self.log_scale).exp().expand_as(output)
+        return (x - output) * information, information
+
     @torch.no_grad()
     def initialise(self, images: Tensor) -> None:
         self.log_scale.copy_(0.5 * images.var(0, correction=0).mean().clamp_min(1e-6).log())
@@ -40,3 +45,7 @@ class BernoulliDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Distribution:
         return Independent(GreyBernoulli(logits=self.net(z)), 3)
+
+    def quadratic(self, x: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+        mean = output.sigmoid()
+        return x - mean, mean * (1 - mean)

@@ -1,10 +1,67 @@
-"""What is maximised: plain functions of (vae, x) that give one number, the mean over the batch, in nats."""
+"""What is maximised: plain functions of (vae, batch) that give one number, the mean over the batch, in nats."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from vaecore.processes import averaged_kl, marginal
 from vaecore.vae import VAE
 
 
-def elbo(vae: VAE, x: Tensor) -> Tensor:
-    """Mean over the batch of the ELBO with one sample of z for each image."""
-    return vae.elbo(x).mean()
+@dataclass(frozen=True)
+class Batch:
+    """Some training images x [B, C, H, W], and how many steps were taken before."""
+
+    x: Tensor
+    iteration: int = 0
+
+
+def elbo(vae: VAE, batch: Batch) -> Tensor:
+    """Mean over the batch of the ELBO with one sample of z for each image, and for each component of a mixture."""
+    return vae.elbo(batch.x).mean()
+
+
+def process_bound(vae: VAE, batch: Batch, sampled: bool = False) -> Tensor:
+    """GPVAE's equation 15: E_q(z|x) log p(x|z) - E_q(W,U) KL(q(z|x,W,U) || p(z)) - KL(q(W,U) || N(0, I)) / N."""
+    encoder = vae.encoder
+    moments = encoder.moments(batch.x)
+    reconstruction = vae.log_likelihood(batch.x, marginal(moments).rsample((1,)))[0]
+    return (reconstruction - averaged_kl(moments, sampled)).mean() - encoder.weights_kl() / encoder.train_size
+
+
+def prefix(vae: VAE, batch: Batch, count: int) -> Tensor:
+    """The ELBO of the mixture of the first `count` components, Q_count-1 in RME's terms."""
+    return vae.elbo(batch.x, q=vae.encoder(batch.x, count)).mean()
+
+
+Apart = Callable[[Distribution, Distribution, Batch], Tensor]
+
+
+def component(vae: VAE, batch: Batch, index: int, apart: Apart) -> Tensor:
+    """The ELBO of component `index` alone, and from the second on what holds it apart from those before it."""
+    q = vae.encoder.component(batch.x, index)
+    bound = vae.elbo(batch.x, q=q).mean()
+    if index == 0:
+        return bound
+    with torch.no_grad():
+        before = vae.encoder(batch.x, index)
+    return bound + apart(q, before, batch)
+
+
+def bounded_kl(q: Distribution, before: Distribution, batch: Batch, most: float = 500.0) -> Tensor:  # noqa: ARG001
+    """RME: -relu(C - KL(q_m || Q_m-1)), by one z ~ q_m for each image: a hinge on the batch's mean."""
+    z = q.rsample()
+    return -(most - (q.log_prob(z) - before.log_prob(z)).mean()).relu()
+
+
+def sampled_entropy(q: Distribution, before: Distribution, batch: Batch) -> Tensor:  # noqa: ARG001
+    """BVI-ER1: nu E[-log q_m] by one sample, nu = 1 / sqrt(t + 1). Rewarded: penalised, the component would collapse."""
+    return -q.log_prob(q.rsample()).mean() / (batch.iteration + 1) ** 0.5
+
+
+def gaussian_entropy(q: Distribution, before: Distribution, batch: Batch) -> Tensor:  # noqa: ARG001
+    """BVI-ER2: nu / 2 log det of the component's covariance, with BVI-ER1's nu (the paper states no weight)."""
+    return q.stddev.log().sum(-1).mean() / (batch.iteration + 1) ** 0.5

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -9,32 +10,29 @@ from torch import Tensor, nn
 
 from vaecore import objectives
 from vaecore.decoders import BernoulliDecoder, GaussianDecoder
-from vaecore.encoders import GaussianEncoder
-from vaecore.nets import NETS, Shape, build_nets, default_net
+from vaecore.encoders import (
+    FlowEncoder,
+    Gate,
+    GaussianEncoder,
+    ImpactGate,
+    JointMixtureEncoder,
+    RecursiveMixtureEncoder,
+)
+from vaecore.flows import AutoregressiveFlow, HouseholderFlow
+from vaecore.nets import NETS, Shape, build_decoder, build_encoder, default_net, shallow
+from vaecore.objectives import Apart, Batch
+from vaecore.options import Choice, Number
 from vaecore.priors import StandardNormal
+from vaecore.processes import GaussianProcessEncoder
+from vaecore.refine import GradientSteps, LaplaceSteps
 from vaecore.vae import VAE
-
-
-@dataclass(frozen=True)
-class Option:
-    """A choice that a recipe offers: its name, the values it may take, and what it means."""
-
-    name: str
-    choices: tuple[str, ...]
-    help: str
-    default: str | None = None  # None: chosen from the images' shape
-
-    def check(self, value: Any) -> str:  # noqa: ANN401
-        if value not in self.choices:
-            raise ValueError(f"Option {self.name} is {value!r}; it must be one of {', '.join(self.choices)}.")
-        return value
 
 
 @dataclass(frozen=True)
 class Phase:
     """One part of a training step: which objective is maximised, over which parameters."""
 
-    objective: Callable[[VAE, Tensor], Tensor]
+    objective: Callable[[VAE, Batch], Tensor]
     parameters: Callable[[VAE], list[nn.Parameter]] = lambda vae: list(vae.parameters())
 
 
@@ -49,33 +47,145 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A system of the papers: `make(data_shape, latent_dim, **options)` gives its parts, put together."""
+    """A system of the papers: `make(data_shape, latent_dim, **options)` gives its parts, put together.
+
+    `label` is the name that its paper gives it, with its sizes in braces: "RME({components})".
+    """
 
     name: str
     label: str
     paper: str
     summary: str
     make: Callable[..., VAE]
-    options: tuple[Option, ...]
-    stages: tuple[Stage, ...]
+    options: tuple[Choice | Number, ...]
+    stages: Callable[[VAE], tuple[Stage, ...]]
+    begins: bool = False  # whether the paper begins it with a trained VAE
 
 
-NET = Option("net", NETS, "the networks: dense 500-500, the papers' convolutions, or small (dense 128-128, for 8 x 8)")
-LIKELIHOOD = Option(
+NET = Choice(
+    "net",
+    NETS,
+    "the networks: dense 500-500, the papers' convolutions, small (dense 128-128, for 8 x 8), or the papers' "
+    "convolutional encoder with a dense decoder of equal size",
+)
+DENSE_NET = Choice("net", ("dense", "small", "conv-dense"), "the networks, with a dense ReLU decoder")
+LIKELIHOOD = Choice(
     "likelihood", ("gaussian", "bernoulli"), "what the decoder says of a pixel given z", default="gaussian"
 )
 DECODERS = {"gaussian": GaussianDecoder, "bernoulli": BernoulliDecoder}
 
 
+STEPS = Number("steps", 4, 1, 64, "how many steps the posterior takes; the papers use 1, 2, 4 and 8")
+STEP_SIZE = Number("step_size", 1e-3, 1e-9, 1e3, "the first size of a step in mean and log variance")
+COMPONENTS = Number("components", 5, 2, 32, "of the mixture, the first one included")
+KL_BOUND = Number("kl_bound", 500.0, 0.0, 1e9, "C in nats: beyond it, components are not driven further apart")
+LOG_SCALE = Choice(
+    "log_scale", ("exact", "sampled"), "E log h² of equation 16: exact, or by one sample as in the paper", "exact"
+)
+
+
 def vae(data_shape: Shape, latent_dim: int, net: str, likelihood: str) -> VAE:
-    encoder_net, decoder_net = build_nets(net, data_shape, latent_dim, features=2 * latent_dim)
-    return VAE(StandardNormal(latent_dim), GaussianEncoder(encoder_net), DECODERS[likelihood](decoder_net))
+    return decoded(GaussianEncoder(gaussian_net(net, data_shape, latent_dim)), data_shape, latent_dim, net, likelihood)
 
 
-ELBO = (Phase(objectives.elbo),)
+def gaussian_net(net: str, data_shape: Shape, latent_dim: int) -> nn.Sequential:
+    return build_encoder(net, data_shape, features=2 * latent_dim)
+
+
+def decoded(encoder: nn.Module, data_shape: Shape, latent_dim: int, net: str, likelihood: str) -> VAE:
+    """The encoder with a standard normal prior and a decoder of its kind."""
+    decoder = DECODERS[likelihood](build_decoder(net, latent_dim, data_shape))
+    return VAE(StandardNormal(latent_dim), encoder, decoder)
+
+
+def sa(*parts: Any, steps: int, step_size: float, **names: str) -> VAE:  # noqa: ANN401
+    made = vae(*parts, **names)
+    made.refine = GradientSteps(steps, step_size)
+    return made
+
+
+def laplace_vae(*parts: Any, steps: int, **names: str) -> VAE:  # noqa: ANN401
+    made = vae(*parts, **names)
+    made.refine = LaplaceSteps(steps)
+    return made
+
+
+def iaf(data_shape: Shape, latent_dim: int, net: str, likelihood: str, steps: int) -> VAE:
+    base = gaussian_net(net, data_shape, latent_dim)
+    flow = AutoregressiveFlow(steps, latent_dim, base[-1].in_features, width=128 if net == "small" else 500)
+    return decoded(FlowEncoder(base, flow), data_shape, latent_dim, net, likelihood)
+
+
+def hf(data_shape: Shape, latent_dim: int, net: str, likelihood: str, steps: int) -> VAE:
+    base = gaussian_net(net, data_shape, latent_dim)
+    flow = HouseholderFlow(steps, latent_dim, base[-1].in_features)
+    return decoded(FlowEncoder(base, flow), data_shape, latent_dim, net, likelihood)
+
+
+def me(data_shape: Shape, latent_dim: int, net: str, likelihood: str, components: int) -> VAE:
+    nets = [gaussian_net(net, data_shape, latent_dim) for _ in range(components)]
+    encoder = JointMixtureEncoder(nets, Gate(shallow(data_shape, components)))
+    return decoded(encoder, data_shape, latent_dim, net, likelihood)
+
+
+def rme(data_shape: Shape, latent_dim: int, net: str, likelihood: str, components: int, **_: float) -> VAE:
+    nets = [gaussian_net(net, data_shape, latent_dim) for _ in range(components)]
+    gate = ImpactGate([shallow(data_shape, 1) for _ in range(components - 1)])
+    return decoded(RecursiveMixtureEncoder(nets, gate), data_shape, latent_dim, net, likelihood)
+
+
+def gpvae(data_shape: Shape, latent_dim: int, net: str, likelihood: str, **_: str) -> VAE:
+    encoder = GaussianProcessEncoder(*(gaussian_net(net, data_shape, latent_dim) for _ in range(3)), latent_dim)
+    return decoded(encoder, data_shape, latent_dim, net, likelihood)
+
+
 # Adam at the papers' 5e-4; the last stretch at smaller steps stands in for their 2000 epochs.
-PAPERS_RATE = (Stage(0.6, 5e-4, ELBO), Stage(0.25, 2e-4, ELBO), Stage(0.15, 5e-5, ELBO))
+RATES = ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5))
 
+
+def schedule(*phases: Phase) -> tuple[Stage, ...]:
+    return tuple(Stage(share, rate, phases) for share, rate in RATES)
+
+
+def end_to_end(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
+    return schedule(ELBO)
+
+
+def one_by_one(apart: Apart, vae: VAE) -> tuple[Stage, ...]:
+    """For each batch: every component in turn, each followed by its impact, and last the decoder (RME's pseudocode)."""
+    phases = [component_phase(0, apart)]
+    for index in range(1, len(vae.encoder)):
+        phases += [component_phase(index, apart), impact_phase(index)]
+    mixture = partial(objectives.prefix, count=len(vae.encoder))
+    return schedule(*phases, Phase(mixture, lambda vae: list(vae.decoder.parameters())))
+
+
+def component_phase(index: int, apart: Apart) -> Phase:
+    objective = partial(objectives.component, index=index, apart=apart)
+    return Phase(objective, lambda vae: list(vae.encoder.parts.nets[index].parameters()))
+
+
+def impact_phase(index: int) -> Phase:
+    objective = partial(objectives.prefix, count=index + 1)
+    return Phase(objective, lambda vae: list(vae.encoder.gate.impacts.nets[index - 1].parameters()))
+
+
+def bounded(vae: VAE) -> tuple[Stage, ...]:
+    return one_by_one(partial(objectives.bounded_kl, most=setting(vae, KL_BOUND)), vae)
+
+
+def process(vae: VAE) -> tuple[Stage, ...]:
+    sampled = setting(vae, LOG_SCALE) == "sampled"
+    return schedule(Phase(partial(objectives.process_bound, sampled=sampled)))
+
+
+def setting(vae: VAE, option: Choice | Number) -> str | float:
+    """An option that `vae` was built with; the option's default for one put together by hand."""
+    return (vae.config or {"options": {}})["options"].get(option.name, option.default)
+
+
+BOTH = (NET, LIKELIHOOD)
+KIM = "Kim & Pavlovic 2020"
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         recipe.name: recipe
@@ -86,12 +196,101 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Kingma & Welling 2014",
                 "standard normal prior, Gaussian encoder, one forward pass",
                 vae,
-                (NET, LIKELIHOOD),
-                PAPERS_RATE,
+                BOTH,
+                end_to_end,
+            ),
+            Recipe(
+                "sa",
+                "SA({steps})",
+                "Kim et al. 2018",
+                "semi-amortized: the encoder's Gaussian climbs each image's own ELBO for some steps",
+                sa,
+                (*BOTH, STEPS, STEP_SIZE),
+                end_to_end,
+            ),
+            Recipe(
+                "laplace-vae",
+                "Laplace VAE({steps})",
+                "Park et al. 2019",
+                "a Gaussian of full covariance at the mode that some linearised solves find",
+                laplace_vae,
+                (DENSE_NET, LIKELIHOOD, STEPS),
+                end_to_end,
+            ),
+            Recipe(
+                "iaf",
+                "IAF({steps})",
+                "Kingma et al. 2016",
+                "inverse autoregressive flow: the encoder's Gaussian, bent step by step",
+                iaf,
+                (*BOTH, STEPS),
+                end_to_end,
+                begins=True,
+            ),
+            Recipe(
+                "hf",
+                "HF({steps})",
+                "Tomczak & Welling 2016",
+                "Householder flow: the encoder's Gaussian, reflected to a full covariance",
+                hf,
+                (*BOTH, STEPS),
+                end_to_end,
+                begins=True,
+            ),
+            Recipe(
+                "me",
+                "ME({components})",
+                KIM,
+                "a mixture of encoders, trained end to end",
+                me,
+                (*BOTH, COMPONENTS),
+                end_to_end,
+                begins=True,
+            ),
+            Recipe(
+                "rme",
+                "RME({components})",
+                KIM,
+                "a mixture of encoders, one added after another, each driven away from those before it by a bounded KL",
+                rme,
+                (*BOTH, COMPONENTS, KL_BOUND),
+                bounded,
+                begins=True,
+            ),
+            Recipe(
+                "bvi-er1",
+                "BVI-ER1({components})",
+                KIM,
+                "RME with boosted VI's entropy reward in place of the bounded KL, estimated by samples",
+                rme,
+                (*BOTH, COMPONENTS),
+                partial(one_by_one, objectives.sampled_entropy),
+                begins=True,
+            ),
+            Recipe(
+                "bvi-er2",
+                "BVI-ER2({components})",
+                KIM,
+                "RME with boosted VI's entropy reward in place of the bounded KL, by the Gaussian's log determinant",
+                rme,
+                (*BOTH, COMPONENTS),
+                partial(one_by_one, objectives.gaussian_entropy),
+                begins=True,
+            ),
+            Recipe(
+                "gpvae",
+                "GPVAE",
+                "Kim & Pavlovic 2021",
+                "a Gaussian encoder whose mean and scale are random functions of the image, integrated out",
+                gpvae,
+                (*BOTH, LOG_SCALE),
+                process,
+                begins=True,
             ),
         )
     }
 )
+
 
 LARGEST_IMAGE, LARGEST_LATENT = (4, 256, 256), 1024
 
@@ -103,7 +302,7 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def build(recipe: str | Recipe, data_shape: Shape, latent_dim: int = 2, **options: str) -> VAE:
+def build(recipe: str | Recipe, data_shape: Shape, latent_dim: int = 2, **options: str | float) -> VAE:
     """A fresh VAE of the recipe for images of shape (C, H, W), its weights drawn from torch's generator.
 
     Raises ValueError for an unknown recipe or option, and for sizes that cannot be.
@@ -139,10 +338,16 @@ def check_shape(data_shape: Shape) -> Shape:
     return shape
 
 
-def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any]) -> dict[str, str]:
+def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any]) -> dict[str, str | float]:
     known = {option.name: option for option in recipe.options}
     for name in given:
         if name not in known:
             raise ValueError(f"Recipe {recipe.name} has no option {name!r}; its options are {', '.join(known)}.")
-    defaults = {"net": default_net(data_shape)}
-    return {name: option.check(given.get(name, option.default or defaults.get(name))) for name, option in known.items()}
+    defaults = {name: option.default for name, option in known.items()}
+    defaults["net"] = default_net(data_shape, known["net"].choices)
+    return {name: option.check(given.get(name, defaults[name])) for name, option in known.items()}
+
+
+def label(config: Mapping[str, Any]) -> str:
+    """The name that the papers give the system of a checkpoint's configuration, such as RME(5)."""
+    return find_recipe(config["recipe"]).label.format(**config["options"])

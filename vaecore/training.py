@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaecore import checkpoints
 from vaecore.datasets import Dataset
+from vaecore.objectives import Batch
 from vaecore.recipes import Recipe, Stage, find_recipe
 from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
 from vaecore.vae import VAE
@@ -71,7 +72,7 @@ def fit(
         train, valid: a Dataset or images with shape [N, C, H, W].
         epochs: in all; each stage gets its share.
         learning_rate: scales the recipe's rates so that the first stage has this one.
-        start: a trained VAE, or its folder, whose weights `vae` begins with.
+        start: a trained VAE, or its folder, to begin with: all weights of the same system, or as `vae`'s paper does.
         on_event: called with a dict after each step ("step") and each epoch ("epoch").
 
     Returns:
@@ -88,9 +89,10 @@ def fit(
     begin(vae, images, start)
     partial = None if folder is None else claim(Path(folder), vae)
     vae.to(device)
-    plan = [stage for stage, n in split_epochs(recipe.stages, epochs) for _ in range(n)]
-    factor = 1.0 if learning_rate is None else learning_rate / recipe.stages[0].learning_rate
-    optimisers = make_optimisers(vae, recipe)
+    stages = recipe.stages(vae)
+    plan = [stage for stage, n in split_epochs(stages, epochs) for _ in range(n)]
+    factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
+    optimisers = make_optimisers(vae, stages)
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
     settings |= {
@@ -143,15 +145,27 @@ def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learn
 
 def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
     """Begin with the trained VAE `start`, or let a fresh decoder see the images once."""
+    if hasattr(vae.encoder, "train_size"):
+        vae.encoder.train_size.fill_(len(images))
     if start is None:
         if hasattr(vae.decoder, "initialise"):
             vae.decoder.initialise(images)
         return
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
-        vae.load_state_dict(trained.state_dict())
-    except RuntimeError:
+        vae.prior.load_state_dict(trained.prior.state_dict())
+        vae.decoder.load_state_dict(trained.decoder.state_dict())
+        take_over(vae.encoder, trained.encoder)
+    except (RuntimeError, AttributeError):
         raise ValueError("The VAE to start from has other parts or sizes than the one to train.") from None
+
+
+def take_over(encoder: nn.Module, trained: nn.Module) -> None:
+    """The same system's weights as they are, else what the system makes of a trained Gaussian encoder."""
+    if encoder.state_dict().keys() == trained.state_dict().keys():
+        encoder.load_state_dict(trained.state_dict())
+    else:
+        encoder.begin_with(trained)
 
 
 def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
@@ -163,12 +177,12 @@ def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, in
     return [(stage, b - a) for stage, a, b in zip(stages, [0, *ends], ends, strict=False)]
 
 
-def make_optimisers(vae: VAE, recipe: Recipe) -> dict[tuple[int, int], torch.optim.Adam]:
+def make_optimisers(vae: VAE, stages: tuple[Stage, ...]) -> dict[tuple[int, int], torch.optim.Adam]:
     """One Adam for each phase of each stage; stages with the same phases share theirs."""
     made: dict[tuple, torch.optim.Adam] = {}
     return {
         (id(stage), k): made.setdefault((k, stage.phases), torch.optim.Adam(phase.parameters(vae), fused=True))
-        for stage in recipe.stages
+        for stage in stages
         for k, phase in enumerate(stage.phases)
     }
 
@@ -181,19 +195,19 @@ def one_epoch(
     total = torch.zeros((), device=vae.device, dtype=torch.float64)
     batches = torch.randperm(len(images)).split(rates["batch_size"])
     for step, batch in enumerate(batches):
-        x = images[batch].to(vae.device, non_blocking=True)
+        now = Batch(images[batch].to(vae.device, non_blocking=True), epoch * len(batches) + step)
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
             optimiser.param_groups[0]["lr"] = rates["learning_rate"]
             try:
-                objective = phase.objective(vae, x)
+                objective = phase.objective(vae, now)
             except ValueError as error:
                 # torch's distributions refuse weights that are no longer numbers; at first it is the images' fault.
                 if epoch == step == 0:
                     raise
                 raise diverged(epoch, rates, str(error).split(":")[0]) from None
             optimiser.zero_grad()
-            (-objective).backward()
+            (-objective).backward(inputs=optimiser.param_groups[0]["params"])
             optimiser.step()
         total += objective.detach() * len(batch)
         say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
+from vaecore.distributions import draw
+
 Refine = Callable[["VAE", Tensor, Distribution], Distribution]
 
 
@@ -42,22 +44,23 @@ class VAE(nn.Module):
         """log p(x, z) = log p(x|z) + log p(z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
         return self.log_likelihood(x, z) + self.prior().log_prob(z)
 
-    def bound(self, x: Tensor, samples: int = 1) -> tuple[Tensor, Tensor]:
-        """The ELBO's two terms, each [B] nats: E_q[log p(x|z)] and KL(q(z|x) || p(z)).
+    def bound(self, x: Tensor, samples: int = 1, q: Distribution | None = None) -> tuple[Tensor, Tensor]:
+        """The ELBO's two terms, each [B] nats: E_q[log p(x|z)] and KL(q(z|x) || p(z)), for `q`, else the posterior.
 
-        The KL is exact where torch knows its closed form, else the mean over the same samples of z.
+        The KL is exact where torch knows its closed form, else the mean over the same samples of z. A mixture is
+        stratified: `samples` of each component, which count by its weight.
         """
-        q, p = self.posterior(x), self.prior()
-        z = q.rsample((samples,))
+        q, p = self.posterior(x) if q is None else q, self.prior()
+        z, weight = draw(q, samples)
         try:
             kl = kl_divergence(q, p)
         except NotImplementedError:
-            kl = (q.log_prob(z) - p.log_prob(z)).mean(0)
-        return self.log_likelihood(x, z).mean(0), kl
+            kl = (weight * (q.log_prob(z) - p.log_prob(z))).sum(0)
+        return (weight * self.log_likelihood(x, z)).sum(0), kl
 
-    def elbo(self, x: Tensor, samples: int = 1) -> Tensor:
+    def elbo(self, x: Tensor, samples: int = 1, q: Distribution | None = None) -> Tensor:
         """E_q[log p(x, z) - log q(z|x)] <= log p(x), with shape [B], in nats (Kingma & Welling 2014, equation 3)."""
-        reconstruction, kl = self.bound(x, samples)
+        reconstruction, kl = self.bound(x, samples, q)
         return reconstruction - kl
 
     @property

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaecore.distributions import is_diagonal
 from vaecore.exact.overview import Overview
 from vaecore.exact.patches import lattice, shifts
 from vaecore.exact.posterior import TruePosterior, centre, true_posterior
@@ -136,7 +137,7 @@ def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None) -> Gap:
     q = vae.posterior(x.to(posterior.overview.z))
     total, gap_error = posterior.divergence(q)
     best, approximation = best_of(posterior, centre(q))
-    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+    if is_diagonal(q):
         # The encoder's own Gaussian is a candidate too, so that the amortization gap cannot be negative.
         better = (approximation < total)[:, None]
         loc, scale = torch.where(better, best.mean, q.mean), torch.where(better, best.stddev, q.stddev)

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import Distribution, MixtureSameFamily, MultivariateNormal, Transform, TransformedDistribution
 
+from vaecore.distributions import is_diagonal
 from vaecore.exact.joint import Joint
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
@@ -83,8 +84,10 @@ class TruePosterior:
         if q.batch_shape != self.log_evidence.shape or q.event_shape != (2,):
             shapes = f"batch_shape {list(q.batch_shape)} and event_shape {list(q.event_shape)}"
             raise ValueError(f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one for each image.")
-        log_q = LogDensity(q, self.overview.z)
-        peaks = where(q, log_q, self.overview)
+        # A flow is integrated over its base, whose mass is known to lie where it says, and sent forward.
+        base, steps = (q.base_dist, q.transforms) if isinstance(q, TransformedDistribution) else (q, [])
+        log_q = LogDensity(base, self.overview.z)
+        peaks = where(base, log_q, self.overview)
         rows = torch.arange(len(self.log_evidence), device=self.log_evidence.device) if rows is None else rows
         mean, error = torch.zeros_like(self.log_evidence), torch.zeros_like(self.log_evidence)
         sums, largest = None, torch.zeros_like(rows, dtype=torch.float64)
@@ -92,7 +95,8 @@ class TruePosterior:
             nodes, some = lay(peaks, before, copies), peaks.of(rows)
             log_density = log_q(nodes.z)[rows]
             weight = (log_density + nodes.log_area[rows]).exp()
-            gap = log_density - self.joint.of(rows)(nodes.z[rows], some.alive).clamp_min(-1e30)
+            z, log_det = forward(steps, nodes.z, self.overview.z)
+            gap = log_density - log_det[rows] - self.joint.of(rows)(z[rows], some.alive).clamp_min(-1e30)
             gap = gap.masked_fill(weight == 0, 0)
             largest = largest.maximum(gap.abs().amax((1, 2)))
             new = torch.stack([add_copies(weight * gap, nodes.copy), add_copies(weight, nodes.copy)])
@@ -132,6 +136,15 @@ def ascents(first: Tensor, table: Tensor, overview: Overview) -> tuple[Tensor, T
     return torch.cat([first[:, None], overview.z[nodes]], 1), real
 
 
+def forward(steps: list[Transform], z: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """A flow's image of z [B, K, P, 2] and its log determinant [B, K, P], in float64."""
+    there, log_det = z.permute(1, 2, 0, 3).to(like), torch.zeros_like(z[..., 0])
+    for step in steps:
+        before, there = there, step(there)
+        log_det = log_det + step.log_abs_det_jacobian(before, there).double().permute(2, 0, 1)
+    return (there.double().permute(2, 0, 1, 3) if steps else z), log_det
+
+
 class LogDensity:
     """log q at z [B, K, P, 2] for q of batch_shape [B]: [B, K, P], in float64."""
 
@@ -146,9 +159,8 @@ class LogDensity:
 def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     """The patches on which q lies: from its or its components' mean and scale if Gaussian, else found by log_prob."""
     parts = q.component_distribution if isinstance(q, MixtureSameFamily) else q
-    diagonal = isinstance(parts, Independent) and isinstance(parts.base_dist, Normal)
-    if diagonal or isinstance(parts, MultivariateNormal):
-        root = torch.diag_embed(parts.stddev) if diagonal else parts.scale_tril
+    if is_diagonal(parts) or isinstance(parts, MultivariateNormal):
+        root = torch.diag_embed(parts.stddev) if is_diagonal(parts) else parts.scale_tril
         shape = (len(root), -1, 2)
         mean, scale = parts.mean.reshape(shape).double(), root.reshape(*shape, 2).double()
         value = log_q(mean[:, :, None])[..., 0]

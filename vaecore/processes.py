@@ -1,0 +1,236 @@
+"""The GPVAE encoder: a Gaussian whose mean and scale are random functions of the image (Kim & Pavlovic 2021)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+from torch.nn.functional import pad
+
+from vaecore.encoders import GaussianEncoder
+from vaecore.nets import SideBySide
+
+
+class Triangles(nn.Module):
+    """D lower triangular factors L_d (p x p) of covariances L Lᵀ, stored by blocks of columns.
+
+    The blocks leave out most of the zeros above the diagonal, so that psiᵀ L_d for all d is a few matrix products with
+    9/16 of the multiplications of full ones. The diagonal is exp(its raw value); above it, nothing is used.
+    """
+
+    def __init__(self, latent_dim: int, features: int, start: float, blocks: int = 8) -> None:
+        super().__init__()
+        edges = [round(features * k / blocks) for k in range(blocks + 1)]
+        self.edges = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        shapes = [(b - a, latent_dim, b - a) for a, b in self.edges]
+        self.corners = nn.ParameterList(math.log(start) * torch.eye(n)[:, None].expand(n, d, n) for n, d, _ in shapes)
+        self.below = nn.ParameterList(
+            torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1]
+        )
+        for a, b in self.edges:
+            self.register_buffer(f"lower_{a}", torch.ones(b - a, b - a).tril(-1)[:, None], persistent=False)
+            self.register_buffer(f"eye_{a}", torch.eye(b - a)[:, None], persistent=False)
+
+    def corner(self, k: int) -> Tensor:
+        """The k-th block on the diagonal, [n, D, n]: lower triangular, with a positive diagonal."""
+        raw, a = self.corners[k], self.edges[k][0]
+        eye = getattr(self, f"eye_{a}")
+        return raw * getattr(self, f"lower_{a}") + (raw * eye).sum(0).exp() * eye
+
+    def quadratic(self, psi: Tensor) -> Tensor:
+        """psiᵀ L_d L_dᵀ psi for psi [B, p]: [B, D]."""
+        total = psi.new_zeros(())
+        for k, (a, b) in enumerate(self.edges):
+            product = psi[:, a:b] @ self.corner(k).flatten(1)
+            if k < len(self.below):
+                product = product.addmm(psi[:, b:], self.below[k].flatten(1))
+            total = total + product.unflatten(1, (-1, b - a)).square().sum(-1)
+        return total
+
+    def kl(self) -> Tensor:
+        """sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
+        total = 0.0
+        for k, (a, b) in enumerate(self.edges):
+            corner = self.corner(k)
+            log_det = (self.corners[k] * getattr(self, f"eye_{a}")).sum()
+            total = total + 0.5 * (corner.square().sum() - (b - a) * corner.shape[1]) - log_det
+        return total + 0.5 * sum(block.square().sum() for block in self.below)
+
+    @torch.no_grad()
+    def dense(self) -> Tensor:
+        """All factors, [D, p, p]."""
+        columns = [
+            torch.cat([self.corner(k), *(self.below[k : k + 1] if k < len(self.below) else [])])
+            for k in range(len(self.edges))
+        ]
+        full = [pad(column, (0, 0, 0, 0, a, 0)) for column, (a, _) in zip(columns, self.edges, strict=True)]
+        return torch.cat(full, -1).transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What q(W, U) makes of one batch, each [B, D]: f ~ (mean, var_f), h ~ N(mean_h, var_h)."""
+
+    mean: Tensor
+    var_f: Tensor
+    mean_h: Tensor
+    var_h: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """v = V[f] + E[h]² + V[h] (equation 13, written so that it cannot be negative)."""
+        return self.var_f + self.mean_h.square() + self.var_h
+
+
+class GaussianProcessEncoder(nn.Module):
+    """f = b(x) + W psi^m(x), h = c(x) + U psi^s(x), and q(z|x) = N(m(x), diag v(x)), their moments over q(W, U).
+
+    The base network gives b and log c²; psi^m and psi^s are networks of their own, like the base without its last
+    layer. q(W, U) = prod_d N(w_d; mu_d, S_d) N(u_d; eta_d, G_d) with full covariances. `train_size` is the N of
+    equation 15, which `fit` sets.
+    """
+
+    START = 1e-3  # the covariances' first factors are this times the identity: nearly the base encoder
+
+    def __init__(self, base: nn.Sequential, mean_net: nn.Sequential, scale_net: nn.Sequential, latent_dim: int) -> None:
+        super().__init__()
+        features = base[-1].in_features
+        self.head = base[-1]
+        self.trunks = SideBySide([base[:-1], mean_net[:-1], scale_net[:-1]])
+        self.mu, self.eta = (nn.Parameter(torch.zeros(latent_dim, features)) for _ in range(2))
+        self.f, self.h = (Triangles(latent_dim, features, self.START) for _ in range(2))
+        self.register_buffer("train_size", torch.ones(()))
+
+    def moments(self, x: Tensor) -> Moments:
+        """Equation 13 for images x [B, C, H, W]."""
+        base, psi_m, psi_s = self.trunks(x)
+        b, log_variance = self.head(base).chunk(2, dim=-1)
+        mean_h = (0.5 * log_variance).exp() + psi_s @ self.eta.mT
+        return Moments(b + psi_m @ self.mu.mT, self.f.quadratic(psi_m), mean_h, self.h.quadratic(psi_s))
+
+    def forward(self, x: Tensor) -> Independent:
+        moments = self.moments(x)
+        return marginal(moments)
+
+    def base(self, x: Tensor) -> Independent:
+        """N(b(x), diag c(x)²): the encoder before its process corrects it."""
+        return GaussianEncoder(nn.Sequential(*self.trunks.nets[0], self.head))(x)
+
+    def weights_kl(self) -> Tensor:
+        """KL(q(W, U) || N(0, I)) in nats: a scalar."""
+        return self.f.kl() + self.h.kl() + 0.5 * (self.mu.square().sum() + self.eta.square().sum())
+
+    def begin_with(self, encoder: GaussianEncoder) -> None:
+        """The base becomes the trained encoder; psi^m and psi^s begin with its features."""
+        self.head.load_state_dict(encoder.net[-1].state_dict())
+        for trunk in self.trunks.nets:
+            trunk.load_state_dict(encoder.net[:-1].state_dict())
+
+    @torch.no_grad()
+    def uncertainty(self, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
+        """Tr V[f(x)] and Tr V[h(x)] of images [N, C, H, W], each [N]: sum_d psiᵀ S_d psi by one summed matrix each."""
+        summed = [torch.einsum("dij,dkj->ik", full, full) for full in (self.f.dense(), self.h.dense())]
+        traces = [self.traces(self.trunks(x.to(self.mu.device))[1:], summed) for x in images.split(chunk)]
+        return tuple(torch.cat(part).cpu() for part in zip(*traces, strict=True))
+
+    @staticmethod
+    def traces(features: Tensor, summed: list[Tensor]) -> list[Tensor]:
+        """psiᵀ (sum_d S_d) psi for both features [2, B, p]: the whole price of ranking images by uncertainty."""
+        return [((psi @ matrix) * psi).sum(-1) for psi, matrix in zip(features, summed, strict=True)]
+
+
+def marginal(moments: Moments) -> Independent:
+    """N(m, diag v): the encoder with q(W, U) integrated out, matched by its first two moments."""
+    return Independent(Normal(moments.mean, moments.variance.sqrt()), 1)
+
+
+def averaged_kl(moments: Moments, sampled: bool = False) -> Tensor:
+    """E_q(W,U) KL(q(z|x, W, U) || N(0, I)), [B] nats (equation 16).
+
+    E log h² is exact, or from one sample of h as in the paper, whose gradient 2 / h has no finite mean.
+    """
+    if sampled:
+        h = moments.mean_h + moments.var_h.sqrt() * torch.randn_like(moments.mean_h)
+        log_square = h.square().log()
+    else:
+        log_square = expected_log_square(moments.mean_h, moments.var_h)
+    return 0.5 * (moments.variance + moments.mean.square() - 1 - log_square).sum(-1)
+
+
+def expected_log_square(mean: Tensor, variance: Tensor) -> Tensor:
+    """E log h² for h ~ N(mean, variance), with exact gradients that stay finite where h crosses 0."""
+    return ExpectedLogSquare.apply(mean, variance)
+
+
+class ExpectedLogSquare(torch.autograd.Function):
+    """log s² + g(a / s), where g'(r) = 2 sqrt(2) Dawson(r / sqrt(2)) and g(0) = -gamma - log 2.
+
+    d/da = g'(r) / s and d/ds² = (1 - r g'(r) / 2) / s². The second would be lost to cancellation at large r, where the
+    asymptotic series takes over.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, mean: Tensor, variance: Tensor) -> Tensor:
+        r = (mean / variance.sqrt()).double()
+        value, slope, curvature = log_square_table(r)
+        ctx.save_for_backward((slope / variance.sqrt()).to(mean), (0.5 * curvature / variance).to(mean))
+        return (value + variance.log()).to(mean)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        by_mean, by_variance = ctx.saved_tensors
+        return gradient * by_mean, gradient * by_variance
+
+
+REACH, STEP = 12.0, 1 / 64
+
+
+def log_square_table(r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """g(r), g'(r) and g''(r) in float64: cubic Hermite interpolation within |r| < 12, beyond it the series."""
+    table = nodes(r.device)
+    size, sign = r.abs().clamp_max(REACH - STEP), r.sign()
+    k = (size / STEP).long()
+    t = size / STEP - k
+    value = hermite(t, table[0][k], table[0][k + 1], table[1][k], table[1][k + 1])
+    slope = hermite(t, table[1][k], table[1][k + 1], table[2][k], table[2][k + 1])
+    far, w = r.abs() >= REACH - STEP, r.square().clamp_min(1.0).reciprocal()
+    asymptotic = -w.log() - w * (1 + w * (1.5 + w * (5 + 26.25 * w)))
+    far_slope = 2 / r.abs().clamp_min(1.0) * (1 + w * (1 + w * (3 + w * (15 + 105 * w))))
+    # g'' = 2 - r g' cancels where r is large; the series' own derivative does not.
+    far_curvature = -2 * w * (1 + w * (3 + w * (15 + 105 * w)))
+    value, slope = torch.where(far, asymptotic, value), torch.where(far, far_slope, slope)
+    return value, sign * slope, torch.where(far, far_curvature, 2 - r.abs() * slope)
+
+
+def hermite(t: Tensor, f0: Tensor, f1: Tensor, d0: Tensor, d1: Tensor) -> Tensor:
+    """The cubic with values f and derivatives d at the ends of an interval of width STEP, at t in [0, 1]."""
+    rise = f1 - f0
+    a, b = STEP * d0 - rise, rise - STEP * d1
+    return f0 + t * rise + t * (1 - t) * ((1 - t) * a + t * b)
+
+
+_NODES: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
+
+
+def nodes(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """g, g' and g'' at multiples of STEP up to REACH. g' by Rybicki's sum for Dawson's integral, g by quadrature."""
+    if device not in _NODES:
+        # Four-point Gauss-Legendre within each step; Rybicki's sum with step 0.2 is exact to float64.
+        root = [math.sqrt(3 / 7 + s * 2 / 7 * math.sqrt(6 / 5)) for s in (-1, 1)]
+        share = [(18 - s * math.sqrt(30)) / 36 for s in (-1, 1)]
+        inner = torch.tensor([-root[1], -root[0], root[0], root[1]], dtype=torch.float64)
+        weight = torch.tensor([share[1], share[0], share[0], share[1]], dtype=torch.float64)
+        grid = torch.arange(round(REACH / STEP) + 1, dtype=torch.float64) * STEP
+        within = grid[:-1, None] + STEP * (inner + 1) / 2
+        value = (STEP / 2 * weight * log_square_slope(within)).sum(1).cumsum(0)
+        value = torch.cat([value.new_zeros(1), value]) - 0.5772156649015329 - math.log(2)
+        slope = log_square_slope(grid)
+        _NODES[device] = tuple(part.to(device) for part in (value, slope, 2 - grid * slope))
+    return _NODES[device]
+
+
+def log_square_slope(r: Tensor) -> Tensor:
+    """2 sqrt(2) Dawson(r / sqrt(2)) = sqrt(8 / pi) sum over odd n of exp(-(r / sqrt(2) - n h)²) / n."""
+    odd = torch.arange(-151, 152, 2, dtype=torch.float64)
+    return math.sqrt(8 / math.pi) * ((-(r[..., None] / math.sqrt(2) - 0.2 * odd).square()).exp() / odd).sum(-1)
