@@ -65,9 +65,9 @@ class MixtureEncoder(nn.Module):
 class Gate(nn.Module):
     """a_m(x) by one network of one hidden layer and a softmax (ME). The first component begins with the VAE."""
 
-    def __init__(self, nets: list[nn.Sequential]) -> None:
+    def __init__(self, net: nn.Sequential) -> None:
         super().__init__()
-        (self.net,) = nets
+        self.net = net
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         return self.net(x)[:, :count].log_softmax(-1)

@@ -103,12 +103,18 @@ class Reflection(Steered):
 
 
 class HouseholderFlow(nn.Module):
-    """Householder flow (Tomczak & Welling 2016): v_1 is linear in the features, each further v in the one before."""
+    """Householder flow (Tomczak & Welling 2016): v_1 is linear in the features, each further v in the one before.
+
+    At first all v are equal, so that an even number of reflections cancels and a trained encoder stays what it is.
+    """
 
     def __init__(self, steps: int, latent_dim: int, features: int) -> None:
         super().__init__()
         sizes = [features, *[latent_dim] * steps]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        for layer in self.layers[1:]:
+            nn.init.eye_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> list[Transform]:
         steps, normal = [], features

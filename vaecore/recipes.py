@@ -139,6 +139,7 @@ def gpvae(data_shape: Shape, latent_dim: int, net: str, likelihood: str, **_: st
     return decoded(encoder, data_shape, latent_dim, net, likelihood)
 
 
+ELBO = Phase(objectives.elbo)
 # Adam at the papers' 5e-4; the last stretch at smaller steps stands in for their 2000 epochs.
 RATES = ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5))
 
