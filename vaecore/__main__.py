@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from vaecore.memory import keep_freed_memory
 from vaecore.recipes import RECIPES
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors that a person can mend are one sentence and exit status 1."""
     options = parser().parse_args(arguments)
+    keep_freed_memory()
     try:
         result = options.run(options)
     except (ValueError, OSError) as error:

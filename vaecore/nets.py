@@ -11,7 +11,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
 Shape = tuple[int, int, int]
 
@@ -65,8 +65,30 @@ def conv_decoder(latent_dim: int, data_shape: Shape, channels: tuple[int, ...], 
     sizes = pairwise(zip(heights, widths, strict=True))
     for (before, after), (small, large) in zip(pairwise(up_channels(data_shape[0], channels)), sizes, strict=True):
         odd = tuple(b - 2 * a for a, b in zip(small, large, strict=True))
-        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=odd), nn.ReLU()]
+        kind = nn.ConvTranspose2d if after != data_shape[0] else FewChannels
+        layers += [kind(before, after, 4, stride=2, padding=1, output_padding=odd), nn.ReLU()]
     return channels_last(nn.Sequential(*layers[:-1]))
+
+
+class FewChannels(nn.ConvTranspose2d):
+    """The same transposed convolution (4 x 4, stride 2, padding 1), several times faster where it leaves few channels.
+
+    Each of the four output pixels around an input pixel's corner sees a 2 x 2 window of the input: one convolution of
+    four times the channels finds them all, and they are laid between each other.
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        odd = self.output_padding
+        # Taps 3 and 1 make the even rows, taps 2 and 0 the odd ones; the same for columns.
+        taps = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 3, 4, 5)
+        weight = taps.permute(1, 3, 5, 0, 2, 4).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        found = conv2d(pad(h, (0, odd[1], 0, odd[0])), weight, padding=1).unflatten(1, (-1, 2, 2))
+        high, wide = h.shape[2] + odd[0], h.shape[3] + odd[1]
+        rows = [
+            torch.stack([found[:, :, r, s, r : r + high, s : s + wide] for s in (0, 1)], -1).flatten(-2) for r in (0, 1)
+        ]
+        whole = torch.stack(rows, 3).flatten(2, 3) + self.bias[:, None, None]
+        return whole[:, :, : 2 * h.shape[2] + odd[0], : 2 * h.shape[3] + odd[1]]
 
 
 def up_channels(colours: int, channels: tuple[int, ...]) -> tuple[int, ...]:
