@@ -29,9 +29,7 @@ class Triangles(nn.Module):
         self.edges = list(zip(edges[:-1], edges[1:], strict=True))
         shapes = [(b - a, latent_dim, b - a) for a, b in self.edges]
         self.corners = nn.ParameterList(math.log(start) * torch.eye(n)[:, None].expand(n, d, n) for n, d, _ in shapes)
-        self.below = nn.ParameterList(
-            torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1]
-        )
+        self.below = nn.ParameterList(torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1])
         for a, b in self.edges:
             self.register_buffer(f"lower_{a}", torch.ones(b - a, b - a).tril(-1)[:, None], persistent=False)
             self.register_buffer(f"eye_{a}", torch.eye(b - a)[:, None], persistent=False)
@@ -51,7 +49,9 @@ class Triangles(nn.Module):
 
     def products(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
         """For each block of columns from a on: psi[a:] [B, p - a] to psi[a:]ᵀ L_d for all d at once, [B, D n]."""
-        if torch.is_grad_enabled() or self.corners[0].device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        raw = self.corners[0]
+        onednn = raw.device.type == "cpu" and raw.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+        if torch.is_grad_enabled() or not onednn:
             blocks = [torch.cat([self.corner(k), *self.below[k : k + 1]]) for k in range(len(self.edges))]
             return [(a, partial(times, block.flatten(1))) for block, (a, _) in zip(blocks, self.edges, strict=True)]
         # On a CPU, where the weights rest: oneDNN's product of wider blocks takes about 0.6 of the default one's time.
