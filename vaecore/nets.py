@@ -2,8 +2,8 @@
 
 `dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on, and `small` the same at 128-128
 for 8 x 8 images; `conv` is the pair of GPVAE's Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size
-from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the Laplace
-VAE.
+from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the
+Laplace VAE.
 """
 
 from collections.abc import Callable, Hashable
