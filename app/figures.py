@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8A939C"
 SKY, VERMILION, PURPLE, YELLOW = "#56B4E9", "#D55E00", "#CC79A7", "#F0E442"
-# Where systems stand side by side, each wears its own. Okabe and Ito have five colours beside the true posterior's blue,
-# the best Gaussian's green and black, which is lost on a dark ground: so two systems share one, and differ by the dash.
+# Where systems stand side by side, each wears its own. Okabe and Ito have five colours beside the true posterior's
+# blue, the best Gaussian's green, and black, lost on a dark ground: so two systems share one and differ by the dash.
 SYSTEMS = {
     "vae": (ORANGE, "solid"),
     "sa": (ORANGE, "dot"),
@@ -184,8 +184,16 @@ def posterior_figure(
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
     if notes:
         figure.add_annotation(
-            text="<br>".join(notes), x=0.01, y=0.01, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-            align="left", showarrow=False, font={"size": 11},
+            text="<br>".join(notes),
+            x=0.01,
+            y=0.01,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            showarrow=False,
+            font={"size": 11},
         )
     return figure
 

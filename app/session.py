@@ -296,9 +296,7 @@ def thumbnails(digest: str, kind: str, indices: tuple[int, ...], _checkpoint: Ch
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def look(
-    digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host: Checkpoint | None = None
-) -> Look:
+def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host: Checkpoint | None = None) -> Look:
     """What a checkpoint makes of an image: of its own, or as a guest of that of the checkpoint `host`."""
     import torch
 
@@ -357,9 +355,7 @@ def sketch(q: "Distribution") -> Sketch:
     )
     nodes = torch.cartesian_prod(*map(torch.from_numpy, axes))
     log_density = q.log_prob(nodes[:, None])[:, 0].reshape(count, count)
-    return Sketch(
-        family(q), z.numpy(), weight.numpy(), z[order[0]].numpy(), axes, log_density.numpy(), reach
-    )
+    return Sketch(family(q), z.numpy(), weight.numpy(), z[order[0]].numpy(), axes, log_density.numpy(), reach)
 
 
 def widened(z: np.ndarray, margin: float = 0.15) -> figures.Frame:
