@@ -34,27 +34,26 @@ def path(found: figures.Path) -> None:
     )
 
 
-def show(entries: list[Entry], apart: list[Checkpoint], pick: Pick) -> None:
+def show(entries: list[Entry], apart: list[Checkpoint], names: dict[str, str], pick: Pick) -> None:
     """A small picture for each checkpoint `apart`, as they come, and a table of these and the `entries` overlaid."""
     st.subheader("Side by side", anchor=False)
-    host, everyone, row = entries[0][0], [*(entry for entry, _ in entries), *apart], None
-    if apart:
-        st.caption("These have decoders of their own, and so true posteriors of their own, of the same image.")
-        row = st.container(horizontal=True, gap="small", key="multiples")
-    names = dict(zip([entry.name for entry in everyone], panels.labels(everyone), strict=True))
+    host, said = entries[0][0], st.empty()
+    row = st.container(horizontal=True, gap="small", key="multiples") if apart else None
     below = st.empty()
-    below.html(table(entries, names))
-    for guest in apart:
+    styles = figures.styles([entry.recipe for entry, _ in entries])
+    for count, guest in enumerate(apart):
+        said.caption(f"Computing the exact posterior of {names[guest.name]}: {count + 1} of {len(apart)}.")
+        below.html(table(entries, names, styles))
         with row.container(width=SMALL), panels.sentences():
-            with st.spinner(f"The exact posterior of {names[guest.name]}"):
-                look = session.guest(guest, pick, host)
-            multiple(guest, look, names[guest.name])
-            entries = [*entries, (guest, look)]
-            below.html(table(entries, names))
+            look = session.guest(guest, pick, host)
+            style = figures.styles([guest.recipe])[0]
+            multiple(guest, look, names[guest.name], *style)
+            entries, styles = [*entries, (guest, look)], [*styles, style]
+    said.caption(APART if apart else SHARED)
+    below.html(table(entries, names, styles))
 
 
-def multiple(guest: Checkpoint, look: Look, label: str) -> None:
-    colour, dash = figures.styles([guest.recipe])[0]
+def multiple(guest: Checkpoint, look: Look, label: str, colour: str, dash: str) -> None:
     shapes = [panels.outline(look, label, colour, dash)]
     notes = panels.remarks(look.axes, shapes, [look])
     shapes.append(figures.best(look.best_loc, look.best_scale))
@@ -64,13 +63,11 @@ def multiple(guest: Checkpoint, look: Look, label: str) -> None:
     st.plotly_chart(figure, key=f"multiple-{guest.name}", height=SMALL, config=panels.HIDE_BAR, alt=alt)
 
 
-def table(entries: list[Entry], names: dict[str, str]) -> str:
-    """A row for each checkpoint: evidence, bound, the gap and the best diagonal Gaussian's, the split if there is one."""
+def table(entries: list[Entry], names: dict[str, str], styles: list[tuple[str, str]]) -> str:
+    """A row for each checkpoint: evidence, bound, the gap, the best diagonal Gaussian's, the split if there is one."""
     heads = "".join(f"<th scope='col'>{head}</th>" for head in HEADS)
-    styles = figures.styles([entry.recipe for entry, _ in entries])
     rows = "".join(
-        row(entry, look, names[entry.name], colour, dash)
-        for (entry, look), (colour, dash) in zip(entries, styles, strict=True)
+        row(entry, look, names[entry.name], *style) for (entry, look), style in zip(entries, styles, strict=True)
     )
     return (
         f"{STYLE}<section class='beside'><div><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -95,6 +92,11 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
     )
 
 
+SHARED = "All of these share one decoder, and so one true posterior: they are overlaid in the picture above."
+APART = (
+    "A checkpoint with a decoder of its own has a true posterior of its own, and so a picture of its own, of the same "
+    "image. Those that share the first one's decoder are overlaid in the picture above."
+)
 HEADS = ("System", "log p(x)", "ELBO", "gap KL(q || p(z|x))", "gap of the best diagonal Gaussian", "amortization gap")
 NOTE = (
     "All of the same image, in nats. log p(x) and ELBO compare models; a gap says how well an encoder knows its own "

@@ -16,7 +16,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8A939C"
 SKY, VERMILION, PURPLE, YELLOW = "#56B4E9", "#D55E00", "#CC79A7", "#F0E442"
 # Where systems stand side by side, each wears its own. Okabe and Ito have five colours beside the true posterior's
 # blue, the best Gaussian's green, and black, lost on a dark ground: so two systems share one and differ by the dash.
-SYSTEMS = {
+SYSTEMS: dict[str, tuple[str, str]] = {
     "vae": (ORANGE, "solid"),
     "sa": (ORANGE, "dot"),
     "gpvae": (PURPLE, "solid"),
@@ -48,6 +48,7 @@ class Gaussian:
     scale: np.ndarray
     colour: str
     dash: str = "solid"
+    levels: tuple[int, ...] = SIGMAS
 
     def box(self, sigmas: float = 3) -> Frame:
         (x, y), (dx, dy) = self.loc, sigmas * self.scale
@@ -68,14 +69,16 @@ class Density:
     reach: float
     colour: str
     dash: str = "solid"
+    levels: tuple[int, ...] = SIGMAS
 
-    def drawn(self) -> list[float]:
-        """Where its lines lie, as a Gaussian's sigmas; one more where much of the mass lies below the third."""
-        farther = (2 * self.reach) ** 0.5
-        return [*SIGMAS, farther] if farther > SIGMAS[-1] + 0.5 else list(SIGMAS)
+    @property
+    def farther(self) -> float | None:
+        """Where one more line lies, as a Gaussian's sigmas, if much of the mass lies below the third."""
+        sigma = (2 * self.reach) ** 0.5
+        return sigma if sigma > SIGMAS[-1] + 0.5 else None
 
     def box(self) -> Frame:
-        inside = sigmas(self.log_density) <= self.drawn()[-1]
+        inside = sigmas(self.log_density) <= (self.farther or SIGMAS[-1])
         ends = [axis[inside.any(1 - side)][[0, -1]] for side, axis in enumerate(self.axes)]
         return tuple(float(end) for pair in ends for end in pair)
 
@@ -187,8 +190,8 @@ def posterior_figure(
             text="<br>".join(notes),
             x=0.01,
             y=0.01,
-            xref="paper",
-            yref="paper",
+            xref="x domain",
+            yref="y domain",
             xanchor="left",
             yanchor="bottom",
             align="left",
@@ -215,8 +218,8 @@ def contours(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray) -> go
 
 
 def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
-    """The 1-2-3 sigma ellipses as one line, on a pale casing that keeps it apart from the blue; and the mean."""
-    curves = np.stack([ellipse(gaussian.loc, gaussian.scale, k) for k in SIGMAS])
+    """Its ellipses as one line, on a pale casing that keeps it apart from the blue; and the mean."""
+    curves = np.stack([ellipse(gaussian.loc, gaussian.scale, k) for k in gaussian.levels])
     # A missing point after each curve lifts the pen.
     x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
     shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
@@ -241,10 +244,10 @@ def density_lines(density: Density) -> list[go.Contour | go.Scatter]:
         "hoverinfo": "skip",
         "legendgroup": density.name,
     }
-    thin = {"color": density.colour, "width": 1.2, "dash": "dot"}
-    lines = [({"color": casing(density.colour), "width": 4}, SIGMAS, False)]
-    lines += [(thin, density.drawn()[len(SIGMAS) :], False)] if len(density.drawn()) > len(SIGMAS) else []
-    lines.append(({"color": density.colour, "width": 2.2, "dash": density.dash}, SIGMAS, True))
+    lines = [({"color": casing(density.colour), "width": 4}, density.levels, False)]
+    if density.farther:
+        lines.append(({"color": density.colour, "width": 1.1}, (density.farther,), False))
+    lines.append(({"color": density.colour, "width": 2.2, "dash": density.dash}, density.levels, True))
     traces = [
         go.Contour(
             contours={"start": levels[0], "end": levels[-1], "size": 1, "coloring": "none"},

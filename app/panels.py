@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -39,21 +40,31 @@ def drawn(codes: Codes, seed: int) -> list[int]:
     return [*first.tolist(), *order[~np.isin(order, first)][: SHOWN - len(first)].tolist()]
 
 
-def picture(entries: list[tuple[Checkpoint, Look]], path: figures.Path | None) -> None:
-    """The true posterior of the first look under its q and the others', and the path that refines the first."""
-    look = entries[0][1]
+def picture(
+    entries: list[tuple[Checkpoint, Look]], path: figures.Path | None, names: dict[str, str] | None = None
+) -> None:
+    """The true posterior of the first look under its q and the others', and the path that refines the first.
+
+    `names`, the systems' by the checkpoints', is given where others are compared with the first.
+    """
+    look, levels = entries[0][1], figures.SIGMAS if len(entries) < 3 else figures.SIGMAS[-1:]
     if len(entries) == 1:
         axes, log_density = look.axes, look.log_density
-        shapes = [outline(look, "encoder q(z|x)", figures.ORANGE)]
     else:
         checkpoint = entries[0][0]
         digests = tuple(entry.digest for entry, _ in entries)
         axes, log_density = session.ground(digests, look.pick, checkpoint, [look for _, look in entries])
+    if names is None:
+        shapes = [outline(look, "encoder q(z|x)", figures.ORANGE)]
+    else:
         styles = figures.styles([entry.recipe for entry, _ in entries])
-        names = labels([entry for entry, _ in entries])
-        shapes = [outline(look, name, *style) for (_, look), name, style in zip(entries, names, styles, strict=True)]
+        shapes = [
+            replace(outline(look, names[entry.name], *style), levels=levels)
+            for (entry, look), style in zip(entries, styles, strict=True)
+        ]
     notes = remarks(axes, shapes, [look for _, look in entries])
-    shapes.append(figures.best(look.best_loc, look.best_scale))
+    notes += ["each q by its line of 3 sd"] if len(levels) == 1 else []
+    shapes.append(replace(figures.best(look.best_loc, look.best_scale), levels=levels))
     figure = figures.posterior_figure(axes, log_density, shapes, name(look), look.truth, path, notes)
     drawn = "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses"
     alt = f"{name(look)}: contours of the true posterior under {drawn} and the best Gaussian's ellipses. "
@@ -66,6 +77,11 @@ def outline(look: Look, name: str, colour: str, dash: str = "solid") -> figures.
     if look.q.family:
         return session.outline(look.q, name, colour, dash)
     return figures.Gaussian(name, look.q_loc, look.q_scale, colour, dash)
+
+
+def colour(host: Checkpoint, guests: list[Checkpoint]) -> str:
+    """That of the host's q: the encoder's orange where it is alone, its system's among others."""
+    return figures.styles([host.recipe])[0][0] if guests else figures.ORANGE
 
 
 def labels(entries: list[Checkpoint]) -> list[str]:
@@ -90,19 +106,20 @@ def name(look: Look) -> str:
     return what if look.label is None else f"{what}, a {look.label}" if look.pick.kind == "image" else what
 
 
-def numbers(look: Look) -> None:
+def numbers(look: Look, colour: str = figures.ORANGE) -> None:
+    """The answer in words and numbers; `colour` is that of q in the picture."""
     rows = "".join(
         f'<div class="row" style="border-color: {row.colour or "transparent"}"><dt>{escape(row.name)}'
         f"<b>{escape(row.value)}</b></dt><dd>{escape(row.meaning)}</dd></div>"
-        for row in words.numbers(look)
+        for row in words.numbers(look, colour)
     )
     st.html(
-        f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look)}'
+        f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look, colour)}'
         f"{pictures(look)}<small>{escape(name(look))}; all numbers in nats</small><dl>{rows}</dl></section>"
     )
 
 
-def bar(look: Look) -> str:
+def bar(look: Look, q: str) -> str:
     """The gap's two parts, side by side: first what amortization loses, then what no Gaussian could win.
 
     Where q is no diagonal Gaussian the gaps are no parts of one another: one bar for q's, one for the best Gaussian's.
@@ -112,10 +129,10 @@ def bar(look: Look) -> str:
         return "".join(
             f'<div class="bar" aria-hidden="true"><i style="width: {100 * max(gap, 0) / longest:.1f}%; '
             f'background: {colour}"></i></div>'
-            for gap, colour in ((look.gap, figures.ORANGE), (look.approximation, figures.GREEN))
+            for gap, colour in ((look.gap, q), (look.approximation, figures.GREEN))
         )
     share = 100 * min(1, look.amortization / max(look.gap, 1e-9))
-    blocks = ((share, figures.ORANGE), (100 - share, figures.GREEN))
+    blocks = ((share, q), (100 - share, figures.GREEN))
     drawn = "".join(f'<i style="width: {width:.1f}%; background: {colour}"></i>' for width, colour in blocks)
     return f'<div class="bar" aria-hidden="true">{drawn}</div>'
 
@@ -214,8 +231,8 @@ def explanation() -> None:
 LINES = """
 A diagonal Gaussian q is drawn by its ellipses of 1, 2 and 3 standard deviations. Any other q (a mixture, a flow, a
 Gaussian of full covariance) is drawn by lines of equal density, where log q has dropped by 0.5, 2 and 4.5 nats from its
-peak: of a Gaussian these are the very same ellipses. Where much of q lies lower still, a thin dotted line encloses
-98.9 % of it, what 3 sigma hold of a Gaussian.
+peak: of a Gaussian these are the very same ellipses. Where much of q lies lower still, a thin line encloses
+98.9 % of it, what 3 sigma hold of a Gaussian. More than two q in one picture are drawn by their outermost lines alone.
 """
 EXPLANATION = """
 $q^*$ is the diagonal Gaussian with the least $\\mathrm{KL}(q^*\\,\\|\\,p(z|x))$ for this one image (Cremer et al. 2018,

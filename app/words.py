@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.figures import GREEN, ORANGE
+from app.figures import GREEN
 
 if TYPE_CHECKING:
     from app.session import Look
@@ -60,7 +60,8 @@ def rivalry(look: "Look") -> str:
     return f"{start}, {nats(abs(ahead))} {side}."
 
 
-def numbers(look: "Look") -> list[Number]:
+def numbers(look: "Look", colour: str) -> list[Number]:
+    """The panel's rows; `colour` is that of q in the picture."""
     bound = f"The bound that training raises: {nats(look.gap)} below log p(x)."
     gap = "KL(q(z|x) || p(z|x)), how wrong the encoder is: the sum of the next two."
     first = [
@@ -72,13 +73,13 @@ def numbers(look: "Look") -> list[Number]:
         own = f"KL(q(z|x) || p(z|x)), how wrong the encoder is; q is a {look.q.family}."
         return [
             *first,
-            Number("gap of q", nats(look.gap, look.gap_error), own, ORANGE),
+            Number("gap of q", nats(look.gap, look.gap_error), own, colour),
             Number("gap of the best diagonal Gaussian", nats(look.approximation), yardstick(look), GREEN),
         ]
     return [
         *first,
         Number("gap", nats(look.gap, look.gap_error), gap),
-        Number("amortization gap", nats(look.amortization, look.gap_error), amortization(look), ORANGE),
+        Number("amortization gap", nats(look.amortization, look.gap_error), amortization(look), colour),
         Number("approximation gap", nats(look.approximation, look.gap_error), approximation(look), GREEN),
     ]
 

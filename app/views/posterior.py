@@ -29,21 +29,23 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         panels.strip(checkpoint, codes, pick)
         host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
         picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
-        with picture, st.spinner("The exact posterior"):
+        with picture:
             shared, apart = comparison.visitors(checkpoint, guests)
             entries = [host, *((guest, session.guest(guest, pick, checkpoint)) for guest in shared)]
             path = session.path(checkpoint.digest, pick, checkpoint)
-            panels.picture(entries, path)
+            present = [entry for entry, _ in entries] + apart
+            names = dict(zip((entry.name for entry in present), panels.labels(present), strict=True))
+            panels.picture(entries, path, names if guests else None)
         with numbers:
-            panels.numbers(host[1])
+            panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
             widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
+        chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
+        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
         if path is not None:
             comparison.path(path)
         if guests:
-            comparison.show(entries, apart, pick)
-        chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
-        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+            comparison.show(entries, apart, names, pick)
 
 
 with panels.sentences():
