@@ -4,6 +4,7 @@ The only file that caches, and the only one of the app that touches torch or vae
 first paint must not wait for them.
 """
 
+import hashlib
 import os
 import threading
 from contextlib import contextmanager, suppress
@@ -157,13 +158,15 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 
     path = Path(folder)
     try:
-        config, metrics, digest = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
+        config, metrics, weights = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
     try:
         label = recipes.label(config)
     except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
         label = config["recipe"]
+    # The weights alone do not say it: a VAE's are also those of the SA that begins with it.
+    digest = hashlib.sha256(f"{weights} {sorted(config.items())}".encode()).hexdigest()
     return Checkpoint(
         path.name,
         path,
@@ -443,8 +446,6 @@ def log_joint(vae: "VAE", x: "Tensor", axes: tuple[np.ndarray, np.ndarray]) -> n
 @st.cache_resource(max_entries=256, show_spinner=False)
 def likelihood(digest: str, _checkpoint: Checkpoint) -> str:
     """A digest of p(x, z): checkpoints that agree in it have the same true posterior for every image."""
-    import hashlib
-
     import torch
 
     vae = model(digest, _checkpoint.folder)
