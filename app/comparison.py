@@ -84,7 +84,7 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
         "\N{EN DASH}" if look.q.family else words.nats(look.amortization, look.gap_error),
     ]
     cells = "".join(f"<td>{value}</td>" for value in values)
-    line = f"<i style='border-top: 3px {'solid' if dash == 'solid' else 'dotted'} {colour}'></i>"
+    line = f"<i style='border-top: 3px {BORDERS.get(dash, 'dashed')} {colour}'></i>"
     kind = look.q.family or "diagonal Gaussian"
     return (
         f"<tr data-name='{escape(entry.name)}'><th scope='row'>{line}{escape(name)}"
@@ -92,6 +92,7 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
     )
 
 
+BORDERS = {"solid": "solid", "dot": "dotted"}
 SHARED = "All of these share one decoder, and so one true posterior: they are overlaid in the picture above."
 APART = (
     "A checkpoint with a decoder of its own has a true posterior of its own, and so a picture of its own, of the same "
@@ -109,7 +110,7 @@ STYLE = """<style>
 .beside th, .beside td { padding: .3rem .8rem; border-bottom: 1px solid rgba(128, 140, 150, .35); text-align: right; }
 .beside td { white-space: nowrap; }
 .beside th { font-weight: 600; vertical-align: bottom; }
-.beside th:first-child { text-align: left; padding-left: 0; }
+.beside th:first-child { text-align: left; padding-left: 0; min-width: 9.5rem; }
 .beside th small { display: block; font-weight: 400; opacity: .75; padding-left: 34px; }
 .beside th i { display: inline-block; width: 26px; margin-right: 8px; vertical-align: middle; }
 .beside > small { display: block; font-size: .8rem; opacity: .75; margin-top: .4rem; }

@@ -197,6 +197,7 @@ def posterior_figure(
             align="left",
             showarrow=False,
             font={"size": 11},
+            bgcolor="rgba(128, 136, 145, 0.25)",
         )
     return figure
 
@@ -224,7 +225,8 @@ def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
     x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
     shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
     roomy = gaussian.scale.min() > 0.02 * side  # else thick lines of three small ellipses would run together
-    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash if roomy else "solid"}
+    dash = "solid" if gaussian.dash == "dash" and not roomy else gaussian.dash
+    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": dash}
     return [
         go.Scatter(line={"color": casing(gaussian.colour), "width": 4 if roomy else 0}, showlegend=False, **shared),
         go.Scatter(line=line, name=gaussian.name, **shared),
@@ -275,7 +277,7 @@ def cross(place: np.ndarray, what: str, name: str, colour: str) -> go.Scatter:
 
 def casing(colour: str) -> str:
     """What keeps a line apart from the ground: pale under dark colours, dark under pale ones."""
-    return "rgba(30, 40, 50, 0.55)" if colour in (YELLOW, SKY) else "rgba(255, 255, 255, 0.5)"
+    return "rgba(30, 40, 50, 0.35)" if colour in (YELLOW, SKY) else "rgba(255, 255, 255, 0.5)"
 
 
 def path_lines(path: Path, side: float, apart: float = 0.04) -> list[go.Scatter]:
@@ -285,6 +287,7 @@ def path_lines(path: Path, side: float, apart: float = 0.04) -> list[go.Scatter]
         clear = last is None or np.hypot(*(place - last)) > apart * side
         shown.append(str(step) if clear else "")
         last = place if clear else last
+    uphill = np.prod(path.places[-1] - path.places[0]) > 0
     names = ["the encoder's mean" if step == 0 else f"after step {step}" for step in range(len(shown))]
     shared = {"x": path.places[:, 0], "y": path.places[:, 1], "legendgroup": "refinement"}
     return [
@@ -301,8 +304,8 @@ def path_lines(path: Path, side: float, apart: float = 0.04) -> list[go.Scatter]
             line={"color": PATH, "width": 1.8},
             marker={"size": 7, "color": "white", "line": {"width": 1.8, "color": PATH}},
             text=shown,
-            textposition="top right",
-            textfont={"size": 12},
+            textposition="top left" if uphill else "top right",  # beside the line, not on it
+            textfont={"size": 13},
             customdata=[f"{name}: {gap:.2f} nats" for name, gap in zip(names, path.gaps, strict=True)],
             hovertemplate="%{customdata}<extra></extra>",
             **shared,

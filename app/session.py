@@ -203,6 +203,10 @@ def overview(digest: str, _checkpoint: Checkpoint) -> "Overview":
     from vaecore.exact import Overview
 
     vae, places = model(digest, _checkpoint.folder), codes(digest, _checkpoint)
+    if places.loc.ndim != 2 or places.loc.shape[1] != 2 or not np.isfinite(places.loc).all():
+        raise ValueError(
+            f"The analysis stored with {_checkpoint.name} does not hold two finite numbers for each image."
+        )
     with computing():
         return Overview(vae, torch.from_numpy(places.loc))
 
@@ -220,19 +224,19 @@ def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
 
             torch.manual_seed(0)
             return Codes(vae.prior().sample((SCATTERED,)).numpy(), None, from_prior=True)
+        from vaecore import VAE
         from vaecore.evaluation import encode
 
+        # A refinement would take minutes for a test set: where none is stored, the map shows what it starts from.
+        vae = VAE(vae.prior, vae.encoder, vae.decoder)
         labels = split(_checkpoint.dataset).labels
         return Codes(encode(vae, found)[0].numpy(), None if labels is None else labels.numpy().astype(np.uint8))
 
 
 def prepared(checkpoint: Checkpoint) -> Codes:
     """The checkpoint's codes, with its grid decoded: what every image needs."""
-    places = codes(checkpoint.digest, checkpoint)
-    if places.loc.ndim != 2 or places.loc.shape[1] != 2 or not np.isfinite(places.loc).all():
-        raise ValueError(f"The analysis stored with {checkpoint.name} does not hold two finite numbers for each image.")
     overview(checkpoint.digest, checkpoint)
-    return places
+    return codes(checkpoint.digest, checkpoint)
 
 
 # ---- data
@@ -422,9 +426,9 @@ def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, decoded: Chec
 NUMBERS = ("log_evidence", "elbo", "approximation", "amortization", "error", "gap_error")
 
 
-def grid(frame: figures.Frame, boxes: list[figures.Frame]) -> tuple[np.ndarray, np.ndarray]:
+def grid(frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
     """The picture's grid: square, finest where the outlines lie."""
-    square = figures.square_frame(frame, boxes)
+    square = figures.square_frame(frame, boxes, reach)
     return tuple(
         figures.axis_points(*square[side], [box[side] for box in boxes], GRID) for side in (slice(0, 2), slice(2, 4))
     )
@@ -475,7 +479,7 @@ def ground(digests: tuple[str, ...], pick: Pick, _host: Checkpoint, _looks: list
     """The picture's axes and log p(z|x) on them, for several q of one true posterior."""
     boxes = [box(look.q, look.q_loc, look.q_scale) for look in _looks]
     first = _looks[0]
-    axes = grid(first.bulk, [*boxes, figures.best(first.best_loc, first.best_scale).box()])
+    axes = grid(first.bulk, [*boxes, figures.best(first.best_loc, first.best_scale).box()], reach=2.5)
     x = image(_host, pick)
     with computing():
         return axes, log_joint(model(_host.digest, _host.folder), x, axes) - first.log_evidence
