@@ -196,8 +196,8 @@ def posterior_figure(
             yanchor="bottom",
             align="left",
             showarrow=False,
-            font={"size": 11},
-            bgcolor="rgba(128, 136, 145, 0.25)",
+            font={"size": 11, "color": "#1B2530"},
+            bgcolor="rgba(255, 255, 255, 0.7)",
         )
     return figure
 
@@ -246,10 +246,10 @@ def density_lines(density: Density) -> list[go.Contour | go.Scatter]:
         "hoverinfo": "skip",
         "legendgroup": density.name,
     }
-    lines = [({"color": casing(density.colour), "width": 4}, density.levels, False)]
+    lines = [({"color": casing(density.colour), "width": 4.4}, density.levels, False)]
     if density.farther:
         lines.append(({"color": density.colour, "width": 1.1}, (density.farther,), False))
-    lines.append(({"color": density.colour, "width": 2.2, "dash": density.dash}, density.levels, True))
+    lines.append(({"color": density.colour, "width": 2.4, "dash": density.dash}, density.levels, True))
     traces = [
         go.Contour(
             contours={"start": levels[0], "end": levels[-1], "size": 1, "coloring": "none"},
@@ -277,10 +277,10 @@ def cross(place: np.ndarray, what: str, name: str, colour: str) -> go.Scatter:
 
 def casing(colour: str) -> str:
     """What keeps a line apart from the ground: pale under dark colours, dark under pale ones."""
-    return "rgba(30, 40, 50, 0.35)" if colour in (YELLOW, SKY) else "rgba(255, 255, 255, 0.5)"
+    return "rgba(20, 30, 40, 0.6)" if colour in (YELLOW, SKY) else "rgba(255, 255, 255, 0.5)"
 
 
-def path_lines(path: Path, side: float, apart: float = 0.04) -> list[go.Scatter]:
+def path_lines(path: Path, side: float, apart: float = 0.03) -> list[go.Scatter]:
     """The means joined from the encoder's to the last; numbers where the dots stand apart, all of them on hovering."""
     shown, last = [], None
     for step, place in enumerate(path.places):
@@ -305,7 +305,7 @@ def path_lines(path: Path, side: float, apart: float = 0.04) -> list[go.Scatter]
             marker={"size": 7, "color": "white", "line": {"width": 1.8, "color": PATH}},
             text=shown,
             textposition="top left" if uphill else "top right",  # beside the line, not on it
-            textfont={"size": 13},
+            textfont={"size": 13, "weight": 700, "shadow": "auto"},
             customdata=[f"{name}: {gap:.2f} nats" for name, gap in zip(names, path.gaps, strict=True)],
             hovertemplate="%{customdata}<extra></extra>",
             **shared,
