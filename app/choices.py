@@ -56,7 +56,7 @@ def guests(found: dict[str, Checkpoint], host: Checkpoint) -> list[Checkpoint]:
     """Let the person choose checkpoints to set beside `host`: of the same data set, with two latent dimensions."""
     fitting, state = [name for name, entry in found.items() if fits(entry, host)], st.session_state
     asked = all_news("with")
-    if asked is not None:
+    if asked is not None and len(st.query_params):  # an empty address is the menu's: all stays as it was
         state["guests"] = list(dict.fromkeys(name for name in asked if name in fitting))[:MOST]
         if strange := [name for name in asked if name not in fitting and name != host.name]:
             names = ", ".join(repr(name[:60]) for name in strange[:3])

@@ -26,8 +26,9 @@ def path(found: figures.Path) -> None:
     heads = "".join(f"<th scope='col'>{step}</th>" for step in steps)
     values = "".join(f"<td>{words.nats(gap, error)}</td>" for gap, error in zip(found.gaps, found.errors, strict=True))
     won = found.gaps[0] - found.gaps[-1]
-    said = f"The {len(found.gaps) - 1} steps of the refinement bring q {words.nats(abs(won))} nats "
-    said += "nearer to the true posterior." if won >= 0 else "away from the true posterior."
+    side = "nearer to" if won > 0 else "away from"
+    moved = f"bring q {words.nats(abs(won))} nats {side} the true posterior" if abs(won) >= 0.05 else "hardly change q"
+    said = f"The {len(found.gaps) - 1} steps of the refinement {moved}."
     st.html(
         f"{STYLE}<section class='beside'><p>{said}</p><div><table><tr><th scope='row'>after step</th>{heads}</tr>"
         f"<tr><th scope='row'>KL(q || p(z|x))</th>{values}</tr></table></div></section>"
