@@ -202,11 +202,7 @@ def overview(digest: str, _checkpoint: Checkpoint) -> "Overview":
 
     from vaecore.exact import Overview
 
-    vae, places = model(digest, _checkpoint.folder), codes(digest, _checkpoint)
-    if places.loc.ndim != 2 or places.loc.shape[1] != 2 or not np.isfinite(places.loc).all():
-        raise ValueError(
-            f"The analysis stored with {_checkpoint.name} does not hold two finite numbers for each image."
-        )
+    vae, places = model(digest, _checkpoint.folder), prepared(_checkpoint)
     with computing():
         return Overview(vae, torch.from_numpy(places.loc))
 
@@ -234,9 +230,22 @@ def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
 
 
 def prepared(checkpoint: Checkpoint) -> Codes:
-    """The checkpoint's codes, with its grid decoded: what every image needs."""
-    overview(checkpoint.digest, checkpoint)
-    return codes(checkpoint.digest, checkpoint)
+    """The checkpoint's codes: what every image needs."""
+    places = codes(checkpoint.digest, checkpoint)
+    if places.loc.ndim != 2 or places.loc.shape[1] != 2 or not np.isfinite(places.loc).all():
+        raise ValueError(f"The analysis stored with {checkpoint.name} does not hold two finite numbers for each image.")
+    return places
+
+
+def decoded(checkpoint: Checkpoint, pick: Pick) -> None:
+    """Decode the checkpoint's grid, once, where what is stored with it does not answer for the image."""
+    if stored_gap(checkpoint.digest, pick, checkpoint) is None or refines(checkpoint):
+        overview(checkpoint.digest, checkpoint)
+
+
+def refines(checkpoint: Checkpoint) -> bool:
+    """Whether q is refined step by step."""
+    return hasattr(model(checkpoint.digest, checkpoint.folder).refine, "path")
 
 
 # ---- data
@@ -311,8 +320,8 @@ def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host
 
     owner = _host or _checkpoint
     vae, x, places = model(digest, _checkpoint.folder), image(owner, pick), codes(owner.digest, owner)
-    decoded = owner if same_posterior(_checkpoint, owner) else _checkpoint
-    found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, decoded)
+    alike = owner if same_posterior(_checkpoint, owner) else _checkpoint
+    found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, alike)
     frame = found.pop("frame")
     with computing():
         q = vae.posterior(x)
@@ -405,12 +414,12 @@ def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     return {**numbers, **places, "modes": int(row["modes"]), "frame": tuple(row["frame"].tolist())}
 
 
-def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, decoded: Checkpoint | None = None) -> dict:
-    """The exact results; `decoded` is the checkpoint whose grid serves, its own or one of equal prior and decoder."""
+def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkpoint | None = None) -> dict:
+    """The exact results; `owner` is the checkpoint whose grid serves, itself or one of equal prior and decoder."""
     from vaecore.exact import split_gap
 
-    decoded = decoded or checkpoint
-    grid = overview(decoded.digest, decoded)  # first: one who waits for it must not hold the cores
+    owner = owner or checkpoint
+    grid = overview(owner.digest, owner)  # first: one who waits for it must not hold the cores
     with computing():
         gap = split_gap(model(digest, checkpoint.folder), x, grid)
     numbers = {name: float(getattr(gap, name)) for name in NUMBERS}
@@ -490,10 +499,9 @@ def path(digest: str, pick: Pick, _checkpoint: Checkpoint) -> figures.Path | Non
     """What the checkpoint's refinement does to q, step by step; None if it has none."""
     from vaecore.exact import true_posterior
 
-    vae = model(digest, _checkpoint.folder)
-    if not hasattr(vae.refine, "path"):
+    if not refines(_checkpoint):
         return None
-    x, grid = image(_checkpoint, pick), overview(digest, _checkpoint)
+    vae, x, grid = model(digest, _checkpoint.folder), image(_checkpoint, pick), overview(digest, _checkpoint)
     with computing():
         posterior = true_posterior(vae, x, grid)
         stages = vae.refine.path(vae, x, vae.encoder(x))

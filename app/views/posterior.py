@@ -27,6 +27,8 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
     pick = choices.pick(len(codes.loc), images)
     with panels.sentences():
         panels.strip(checkpoint, codes, pick)
+        with st.spinner("Decoding the latent plane, once for this checkpoint"):
+            session.decoded(checkpoint, pick)
         host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
         picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
         with picture:
@@ -49,7 +51,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
 
 
 with panels.sentences():
-    with st.spinner("Decoding the latent plane, once for this checkpoint"):
+    with st.spinner("Finding where the test images lie, once for this checkpoint"):
         codes = session.prepared(checkpoint)
     images, sentence = session.images(checkpoint)
     if images is None:
