@@ -200,6 +200,24 @@ def test_stored_results_are_the_computed_ones() -> None:
     assert stored["frame"] == pytest.approx(computed["frame"])
 
 
+def test_a_stored_image_waits_for_no_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vaecore import exact
+
+    checkpoint, pick = session.checkpoints()["beta"], session.Pick("image", 4)
+    found = session.computed_gap(checkpoint.digest, session.image(checkpoint, pick), checkpoint)
+    rows = {f"exact.{name}": torch.as_tensor(value)[None].repeat_interleave(5, 0) for name, value in found.items()}
+    session.analysis(checkpoint.digest, checkpoint.folder).update(rows)
+    session.overview.clear()
+    session.look.clear()
+    made, whole = [], exact.Overview.__init__
+    monkeypatch.setattr(exact.Overview, "__init__", lambda *args, **named: made.append(1) or whole(*args, **named))
+    opened(checkpoint="beta", image="4")
+    assert not made
+    opened(checkpoint="beta", image="5")
+    session.analysis.clear()
+    assert made
+
+
 def test_two_visitors_at_once_get_the_same_answers() -> None:
     checkpoint, looks = session.checkpoints()["alpha"], []
     session.prepared(checkpoint)
