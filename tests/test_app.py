@@ -13,8 +13,6 @@ import vaecore
 from app import figures, session
 
 MAIN = str(Path(session.__file__).parent / "main.py")
-# torch's own, when it first differentiates forwards, as the Laplace VAE does.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 LIMIT = 60  # seconds for a page: torch may be imported on the way
 
 
