@@ -4,6 +4,7 @@ import argparse
 import json
 import platform
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
+    analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
     download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -178,13 +180,53 @@ def run_evaluate(options: argparse.Namespace) -> dict:
 
 
 def run_analyse(options: argparse.Namespace) -> dict:
-    from vaecore import checkpoints, evaluation
+    import signal
+
+    from vaecore import analysis, checkpoints
 
     vae, data = open_checkpoint(options, "test")
-    with Bar() as bar:
-        found = evaluation.analyse(vae, data.images.to(vae.device), data.labels, options.exact_images, bar)
+    stopped = []
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    try:
+        with Bar() as bar, Progress(options.progress, bar) as progress:
+            found = analysis.analyse(
+                vae,
+                data.images.to(vae.device),
+                data.labels,
+                options.exact_images,
+                known=checkpoints.read_analysis(options.folder),
+                on_event=progress,
+                keep=lambda found: checkpoints.write_analysis(options.folder, found),
+                stop=lambda: bool(stopped),
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     file = checkpoints.write_analysis(options.folder, found)
-    return {"file": str(file), "images": len(data), "kept": sorted(found)}
+    rows = len(found.get("exact.log_evidence", ()))
+    return {"file": str(file), "images": len(data), "exact": rows, "stopped": bool(stopped), "kept": sorted(found)}
+
+
+class Progress:
+    """Hands events on, and keeps the last one in a file, with the seconds since the start, for whoever watches."""
+
+    def __init__(self, file: str | None, to: Callable[[dict], None]) -> None:
+        self.file, self.to = file and Path(file), to
+
+    def __enter__(self) -> "Progress":
+        self.start = self.written = time.monotonic()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, event: dict) -> None:
+        from vaecore.safefiles import write_json
+
+        self.to(event)
+        now = time.monotonic()
+        if self.file and (now - self.written > 0.3 or event.get("step") == event.get("steps")):
+            write_json(self.file, event | {"seconds": now - self.start})
+            self.written = now
 
 
 def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821

@@ -1,7 +1,6 @@
 """What one asks of a trained VAE: evidence, bounds, active units. All in nats per image."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,43 +45,6 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
     """Means and standard deviations of q(z|x), each [N, D]."""
     parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
-
-
-@torch.no_grad()
-def analyse(
-    vae: VAE,
-    images: Tensor,
-    labels: Tensor | None = None,
-    exact_images: int | None = None,
-    on_event: Callable[[dict], None] | None = None,
-) -> dict[str, Tensor]:
-    """What every visitor of a checkpoint asks of its test images, computed once: codes, and for D = 2 the exact gap.
-
-    `exact_images` asks for the gaps of the first so many images only.
-
-    Returns test.loc, test.scale [N, D], test.labels [N]; exact.log_evidence, .approximation, .amortization, .error,
-    .gap_error (nats), .modes [N], .best_loc, .best_scale [N, 2] and .frame [N, 4], the bulk's box.
-    """
-    loc, scale = encode(vae, images)
-    found = {"test.loc": loc, "test.scale": scale}
-    if labels is not None:
-        found["test.labels"] = labels.to(torch.uint8)
-    if vae.prior().event_shape != (2,):
-        return found
-    overview, parts, batches = exact.Overview(vae, loc), [], images[:exact_images].split(50)
-    for step, x in enumerate(batches):
-        parts.append(exact_row(exact.split_gap(vae, x, overview)))
-        if on_event:
-            on_event({"event": "step", "step": step + 1, "steps": len(batches)})
-    return found | {f"exact.{name}": torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-
-
-def exact_row(gap: exact.Gap) -> dict[str, Tensor]:
-    names = ("log_evidence", "approximation", "amortization", "error", "gap_error")
-    row = {name: getattr(gap, name).float() for name in names}
-    frames = [gap.posterior.frame(b) for b in range(len(gap.total))]
-    row |= {"modes": gap.modes.to(torch.uint8), "frame": torch.tensor(frames)}
-    return row | {"best_loc": gap.best.mean.float(), "best_scale": gap.best.stddev.float()}
 
 
 @torch.no_grad()

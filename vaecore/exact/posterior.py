@@ -12,6 +12,7 @@ from vaecore.exact.joint import Joint
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
+from vaecore.exact.valleys import separated
 from vaecore.vae import VAE
 
 STARTS = 16  # of an image's ascents, beside the encoder's mean; those that fall behind are given up early
@@ -64,8 +65,29 @@ class TruePosterior:
     @property
     def modes(self) -> Tensor:
         """How many separate peaks hold at least a thousandth of the mass, by their widths: [B]."""
+        return self.massive.sum(1)
+
+    @property
+    def massive(self) -> Tensor:
+        """Which summits hold at least a thousandth of the mass, by their widths: [B, K]."""
         mass = self.summits.log_mass()
-        return ((mass - mass.logsumexp(1, keepdim=True)) > math.log(1e-3)).sum(1)
+        return (mass - mass.logsumexp(1, keepdim=True)) > math.log(1e-3)
+
+    @torch.no_grad()
+    def valleys(self, depth: float = 1.0) -> Tensor:
+        """How many modes valleys of at least `depth` nats keep apart, of those that `modes` counts: [B]."""
+        return separated(self.joint, self.summits, self.massive, depth)
+
+    @property
+    def non_gaussianity(self) -> Tensor:
+        """KL(p(z|x) || N) in nats of the full-covariance Gaussian N nearest in it, which has p's moments: [B]."""
+        log_weight = (self.work.values + self.work.log_area).flatten(1)
+        weight, z = log_weight.softmax(1), self.work.z.flatten(1, 2)
+        mean = (weight[..., None] * z).sum(1, keepdim=True)
+        covariance = (weight[..., None] * (z - mean)).mT @ (z - mean)
+        density = self.work.values.flatten(1) - (log_weight.logsumexp(1, keepdim=True) - math.log(LEVELS[0]))
+        mean_log_density = (weight * density.clamp_min(-1e30)).sum(1)
+        return (mean_log_density + 1 + math.log(2 * math.pi) + 0.5 * covariance.logdet()).clamp_min(0)
 
     @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:
