@@ -5,7 +5,7 @@ cache, so that a second visitor or a restarted server sees the same: what runs, 
 how it ended. There is one such folder for each kind of job and each place it works on.
 
 The command gets `--progress FILE`, writes {"step", "steps", "seconds"} there, ends on SIGTERM with its work kept, and
-says at its end one JSON object on stdout, or one sentence on stderr.
+says at its end one JSON object on stdout, with "stopped" true where it was asked to end, or one sentence on stderr.
 """
 
 import fcntl
@@ -44,6 +44,7 @@ class Job:
     step: int = 0
     steps: int = 0
     seconds: float = 0.0
+    first: tuple[int, float] = (0, 0.0)  # the step and seconds first seen: a job that goes on does not begin at 0
     result: dict | None = None
     sentence: str = ""
 
@@ -57,13 +58,19 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the pace so far; None before there is one."""
-        return self.seconds * (self.steps - self.step) / self.step if 0 < self.step <= self.steps else None
+        """By the pace since it was first seen; None before there is one."""
+        done, took = self.step - self.first[0], self.seconds - self.first[1]
+        return took * (self.steps - self.step) / done if done > 0 and self.step <= self.steps else None
 
 
 def analyse(folder: Path) -> Job:
     """Start, or go on with, the analysis of a checkpoint's test images."""
-    return start("analyse", str(folder), ["analyse", str(folder)])
+    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())])
+
+
+def analysis_of(folder: Path) -> Job | None:
+    """The newest analysis of this checkpoint, as it stands now."""
+    return find("analyse", str(folder.resolve()))
 
 
 def start(kind: str, target: str, arguments: list[str]) -> Job:
@@ -135,15 +142,17 @@ def read(place: Path) -> Job | None:
     # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
     living = alive(job)
     progress, asked = read_json(place / "progress.json"), read_json(place / "stop.json").get("asked")
-    with suppress(TypeError, ValueError):
-        numbers = int(progress.get("step", 0)), int(progress.get("steps", 0)), float(progress.get("seconds", 0))
-        job = replace(job, **dict(zip(("step", "steps", "seconds"), numbers, strict=True)))
+    with suppress(KeyError, TypeError, ValueError):
+        step, steps, seconds = int(progress["step"]), int(progress["steps"]), float(progress["seconds"])
+        if not (first := read_json(place / "first.json")):
+            write(place / "first.json", first := {"step": step, "seconds": seconds})
+        job = replace(job, step=step, steps=steps, seconds=seconds, first=(first["step"], first["seconds"]))
     if living:
         if asked is not None and time.time() - asked > GRACE:
             send(job, signal.SIGKILL)
         return replace(job, state="running" if asked is None else "stopping")
     if result := read_json(place / "stdout"):
-        return replace(job, state="done", result=result)
+        return replace(job, state="stopped" if result.get("stopped") else "done", result=result)
     if asked is not None:
         return replace(job, state="stopped")
     return replace(job, state="failed", sentence=last_sentence(place / "stderr"))
@@ -192,7 +201,7 @@ def shelf() -> Path:
 
 def home(kind: str, target: str) -> Path:
     """The folder of what is known of a job."""
-    return shelf() / f"{kind}-{hashlib.sha256(os.path.realpath(target).encode()).hexdigest()[:20]}"
+    return shelf() / f"{kind}-{hashlib.sha256(target.encode()).hexdigest()[:20]}"
 
 
 @contextmanager
