@@ -162,12 +162,24 @@ def model(digest: str, _folder: Path) -> "VAE":
     return load(_folder)
 
 
+def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
+    """What is stored with the checkpoint as of now; nothing if that cannot be read."""
+    return stored_analysis(digest, stamp(digest, folder), folder)
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
-def analysis(digest: str, _folder: Path) -> "dict[str, Tensor]":
-    """What is stored with the checkpoint; nothing if that cannot be read."""
+def stored_analysis(digest: str, stamp: tuple[int, ...], _folder: Path) -> "dict[str, Tensor]":
     from vaecore.checkpoints import read_analysis
 
     return read_analysis(_folder)
+
+
+def stamp(digest: str, folder: Path) -> tuple[int, ...]:
+    """What changes when an analysis is written for these weights."""
+    from vaecore.checkpoints import cached_analysis
+
+    files = (folder / "analysis.safetensors", cached_analysis(digest))
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
