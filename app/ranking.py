@@ -19,7 +19,7 @@ class Measure:
 
     name: str
     axis: str
-    what: str  # completes "the encoder's uncertainty and ..."
+    noun: str
     counts: bool = False
 
 
@@ -33,13 +33,13 @@ SCORES = {
 }
 OWN = ("sum", "f", "h")  # those that only a GPVAE has; the others are their plain rivals
 MEASURES = {
-    "gap": Measure("exact gap", "KL(q(z|x) || p(z|x)), nats", "how wrong q(z|x) is"),
+    "gap": Measure("exact gap", "KL(q(z|x) || p(z|x)), nats", "the exact gap"),
     "shape": Measure(
         "non-Gaussianity",
         "KL of p(z|x) from its best full Gaussian, nats",
-        "how far the true posterior is from any Gaussian",
+        "the non-Gaussianity",
     ),
-    "modes": Measure("modes", "modes, with valleys of 1 nat or more", "how many modes the true posterior has", True),
+    "modes": Measure("modes", "modes, with valleys of 1 nat or more", "the number of modes", True),
 }
 
 
@@ -90,7 +90,7 @@ class Verdict:
     sentences: list[str]
 
 
-STRENGTHS = ((0.6, "strongly"), (0.4, "clearly"), (0.2, "weakly"), (0.0, "hardly"))
+STRENGTHS = ((0.6, "strongly"), (0.4, "clearly"), (0.2, "weakly"), (0.0, "very weakly"))
 
 
 def strength(value: float) -> str:
@@ -107,7 +107,7 @@ def verdict(outcome: Outcome, key: str) -> Verdict:
     estimate = outcome.alone[key]
     if not estimate.known:
         return Verdict(
-            f"Nothing can be said: {measure.what} is the same for every image.",
+            f"Nothing can be said: {measure.noun} is the same for every image.",
             ["A ranking can only be held against a measure that varies; choose another measure."],
         )
     if key not in OWN:
@@ -116,11 +116,11 @@ def verdict(outcome: Outcome, key: str) -> Verdict:
 
 
 def headline(outcome: Outcome, key: str) -> str:
-    alone, given = outcome.alone[key], outcome.given[key]
+    alone, given, noun = outcome.alone[key], outcome.given[key], MEASURES[outcome.measure].noun
     if alone.sign < 0:
-        return "The data contradict the paper: the more unsure the encoder, the less there is to be unsure about."
+        return f"The data contradict the paper: the more unsure the encoder, the smaller {noun}."
     if alone.sign == 0 or alone.value < 0.1:
-        return "The data do not support the paper: the uncertainty says next to nothing here."
+        return f"The data do not support the paper: the uncertainty says next to nothing of {noun}."
     start = f"The data {'weakly ' if alone.value < 0.4 else ''}support the paper"
     if not given.known:
         return f"{start}."
@@ -134,14 +134,12 @@ def headline(outcome: Outcome, key: str) -> str:
 
 
 def first(outcome: Outcome, key: str) -> str:
-    alone, measure = outcome.alone[key], MEASURES[outcome.measure]
+    alone, noun = outcome.alone[key], MEASURES[outcome.measure].noun
+    start = f"Over {outcome.images:,} images, {noun}"
     if alone.sign == 0:
-        return f"Over {outcome.images:,} images, the {SCORES[key].name} and {measure.what} go no way together: {alone}."
+        return f"{start} goes neither up nor down with the {SCORES[key].name}: rank correlation {alone}."
     way = "rises" if alone.value > 0 else "falls"
-    return (
-        f"Over {outcome.images:,} images, {measure.what} {strength(alone.value)} {way} with the {SCORES[key].name}: "
-        f"rank correlation {alone}."
-    )
+    return f"{start} {way} {strength(alone.value)} with the {SCORES[key].name}: rank correlation {alone}."
 
 
 def rest(outcome: Outcome, key: str) -> list[str]:
@@ -154,9 +152,9 @@ def rest(outcome: Outcome, key: str) -> list[str]:
     if rival:
         other = outcome.rivals[rival]
         if abs(other.value) > abs(alone.value):
-            said.append(f"The {SCORES[rival].name}, which any VAE has, ranks the images better: {other}.")
+            said.append(f"A plain rival, the {SCORES[rival].name}, goes with it more closely: {other}.")
         else:
-            said.append(f"The best plain rival, the {SCORES[rival].name}, ranks them less well: {other}.")
+            said.append(f"The best plain rival, the {SCORES[rival].name}, goes with it less closely: {other}.")
     return said
 
 
@@ -165,10 +163,25 @@ def plain_verdict(outcome: Outcome, key: str) -> Verdict:
     best, alone = outcome.best_rival, outcome.alone[key]
     said = [first(outcome, key)]
     if best != key and best is not None:
-        said.append(f"The {SCORES[best].name} ranks them better: {outcome.alone[best]}.")
+        said.append(f"The {SCORES[best].name} goes with it more closely: {outcome.alone[best]}.")
     if alone.sign == 0:
-        return Verdict(f"The {SCORES[key].name} does not tell where the encoder is wrong.", said)
-    return Verdict(f"The {SCORES[key].name} tells {strength(alone.value)} of {MEASURES[outcome.measure].what}.", said)
+        return Verdict(f"The {SCORES[key].name} says nothing of {MEASURES[outcome.measure].noun} here.", said)
+    way = "follows" if alone.value > 0 else "runs against"
+    name = SCORES[key].name.capitalize()
+    return Verdict(f"{name} {strength(alone.value)} {way} {MEASURES[outcome.measure].noun}.", said)
+
+
+def size(share: float) -> str:
+    """How large the uncertainty is beside the encoder's own variance: `share` of it in the median."""
+    if share < 0.01:
+        return f"It is small: {percent(share)} of the encoder's variance in the median, so it hardly changes q(z|x)."
+    return f"Its size: {percent(share)} of the encoder's variance in the median."
+
+
+def percent(share: float) -> str:
+    """Two digits, however small."""
+    decimals = max(0, 1 - math.floor(math.log10(100 * share))) if share > 0 else 0
+    return f"{100 * share:.{min(decimals, 8)}f} %"
 
 
 def duration(seconds: float) -> str:

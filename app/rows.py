@@ -1,5 +1,6 @@
 """The parts of the page of rankings: each draws one thing."""
 
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
@@ -39,22 +40,25 @@ def no_images(checkpoint: Checkpoint, sentence: str) -> None:
             panels.download(checkpoint.dataset)
 
 
-def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> None:
-    """The button that starts the analysis, or goes on with it, and how long that will take."""
+def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> Callable[[], None]:
+    """The button that starts the analysis, or goes on with it. What is returned adds how long that will take.
+
+    That is measured, so it comes last: the page's pictures do not wait for it.
+    """
     done = known.exact if known else 0
-    said, way = st.columns([5, 1], vertical_alignment="center")
-    with st.spinner("Measuring how long the analysis would take"):
-        wait = ranking.duration(survey.pace(checkpoint.digest, checkpoint) * (images - done))
+    text, way = st.columns([5, 1], vertical_alignment="center")
+    slot = text.empty()
     if done:
-        said.info(
-            f"The exact posteriors of the first {done:,} of {images:,} test images are known; all that is shown is of "
-            f"these. The rest takes {wait}, in the background."
+        said = (
+            f"The exact posteriors of the first {done:,} of {images:,} test images are known; what is shown is of "
+            "these. The rest takes {}, in the background."
         )
     else:
-        said.info(
-            f"The exact posteriors of the {images:,} test images have not been computed yet. It takes {wait}, once for "
+        said = (
+            f"The exact posteriors of the {images:,} test images have not been computed yet. It takes {{}}, once for "
             "this checkpoint, in the background; the page shows what is there as it comes."
         )
+    slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):
         try:
             jobs.analyse(checkpoint.folder)
@@ -62,6 +66,19 @@ def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> None:
             st.error(str(error))
         else:
             st.rerun()
+    return lambda: slot.info(
+        said.format(ranking.duration(survey.pace(checkpoint.digest, checkpoint) * (images - done)))
+    )
+
+
+def everything(checkpoint: Checkpoint, known: Survey, images: bool) -> None:
+    score, measure, by_class = controls(known)
+    shown = chosen_six(known, score)
+    whole_set(checkpoint, known, score, measure, by_class, shown)
+    if images:
+        pictures(checkpoint, known, score, shown)
+        extremes(checkpoint, known, score)
+    write_address(checkpoint, score, measure, by_class, shown)
 
 
 # ---- what is chosen
@@ -171,6 +188,7 @@ def whole_set(
     with st.spinner("Correlating"):
         outcome = survey.outcome(checkpoint, measure)
     told = ranking.verdict(outcome, score)
+    extra = [ranking.size(survey.share(known))] if score == "sum" else []
     picture, said = st.columns([1.7, 1], gap="medium")
     x, y = known.scores[score][known.rows], known.measures[measure][known.rows]
     where = {int(index): place for place, index in enumerate(known.rows)}
@@ -193,10 +211,10 @@ def whole_set(
         alt=f"{len(x):,} test images, {SCORES[score].name} against {MEASURES[measure].name}. {told.headline}",
     )
     picture.caption(f"{len(x):,} test images. Click a dot to open its posterior.{left_out(known)}")
-    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in told.sentences)
+    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in [*told.sentences, *extra])
     said.html(
-        f'{STYLE}<section class="verdict" data-score="{score}" data-measure="{measure}"><h4>{escape(told.headline)}</h4>'
-        f"{sentences}{table(outcome, score)}</section>"
+        f'{STYLE}<section class="verdict" data-score="{score}" data-measure="{measure}">'
+        f"<h4>{escape(told.headline)}</h4>{sentences}{table(outcome, score)}</section>"
     )
 
 
@@ -353,7 +371,8 @@ STYLE = """<style>
 .verdict .scale { position: relative; width: 34%; min-width: 76px; }
 .verdict th.scale { display: flex; width: 100%; justify-content: space-between; opacity: .7; font-size: .72rem; }
 .verdict .scale i { position: absolute; top: 50%; }
-.verdict .zero { left: 50%; width: 1px; height: 100%; transform: translateY(-50%); background: currentColor; opacity: .4; }
+.verdict .zero { left: 50%; width: 1px; height: 100%; transform: translateY(-50%); background: currentColor; }
+.verdict .zero { opacity: .4; }
 .verdict .span { height: 4px; margin-top: -2px; min-width: 2px; opacity: .55; border-radius: 2px; }
 .verdict .dot { width: 8px; height: 8px; margin: -4px 0 0 -4px; border-radius: 50%; }
 .key { display: flex; flex-wrap: wrap; gap: .3rem 1.3rem; align-items: center; font-size: .82rem; }
@@ -387,20 +406,20 @@ def explanation() -> None:
 
 
 EXPLANATION = """
-A GPVAE (Kim and Pavlovic 2021) makes the encoder's mean $f$ and scale $h$ random functions of the image; their variances
-say how unsure it is. The paper's claim: where they are high, no single Gaussian fits the true posterior. It shows six
-images. Here all test images are held against the exact posterior, which two latent dimensions allow:
+A GPVAE (Kim and Pavlovic 2021) makes the encoder's mean $f$ and scale $h$ random functions of the image; their
+variances say how unsure it is. The paper's claim: where they are high, no single Gaussian fits the true posterior. It
+shows six images. Here all test images are held against the exact posterior, which two latent dimensions allow:
 
 - **exact gap**: $\\mathrm{KL}(q(z|x)\\,\\|\\,p(z|x))$, what the encoder loses on this image;
-- **non-Gaussianity**: the KL of the true posterior from the Gaussian with its own mean and full covariance, which is the
-  nearest one;
+- **non-Gaussianity**: the KL of the true posterior from the Gaussian with its own mean and full covariance, which is
+  the nearest one;
 - **modes**: peaks with a valley of at least 1 nat between any two.
 
 *Rank correlation* is Spearman's: 1 if both order the images alike, 0 if they have nothing in common, −1 if they order
-them in reverse. Its interval holds the middle 95 % of 1,000 resamples of the images (seed 0). *With plain rivals fixed*:
-the ranks of the feature norm $|\\psi^m|$, the encoder's variance and the reconstruction error are regressed out of both
-sides first. Both traces grow with the square of the features, so a bright image can look like a hard one; what is left
-then is what the covariances $\\Sigma$ and $\\Gamma$ know beyond that.
+them in reverse. Its interval holds the middle 95 % of 1,000 resamples of the images (seed 0). *With plain rivals
+fixed*: the ranks of the feature norm $|\\psi^m|$, the encoder's variance and the reconstruction error are regressed out
+of both sides first. Both traces grow with the square of the features, so a bright image can look like a hard one; what
+is left then is what the covariances $\\Sigma$ and $\\Gamma$ know beyond that.
 
 `python -m vaecore analyse FOLDER` computes all of it once; `vaecore.ranks` the correlations.
 """

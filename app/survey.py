@@ -122,6 +122,11 @@ def _outcome(digest: str, stamp: tuple[int, ...], measure: str, _checkpoint: Che
     return Outcome(measure, len(table), alone, {key: partial(key) for key in keys if key in OWN})
 
 
+def share(found: Survey) -> float:
+    """The uncertainty of f and h as a share of the base encoder's variance, in the median."""
+    return float(np.median(found.scores["sum"] / np.maximum(found.scores["variance"], 1e-30)))
+
+
 def six(found: Survey, key: str, draw: int) -> list[int]:
     """One image from each sixth of the ranking: the middle ones for draw 0, else drawn by that seed."""
     parts = np.array_split(found.order[key], 6)

@@ -28,20 +28,15 @@ with panels.sentences():
         rows.no_ranking(checkpoint, found)
     if images is None:
         rows.no_images(checkpoint, sentence)
-    job = jobs.analysis_of(checkpoint.folder)
+    job, add_duration = jobs.analysis_of(checkpoint.folder), None
     if job and job.active:
         watching.follow(job.kind, job.target, f"Computing the exact posteriors of {checkpoint.name}")
     else:
         watching.ended(job)
         if images is not None and (known is None or known.exact < known.images):
-            rows.offer(checkpoint, known, len(images))
-    if known is None or len(known.rows) < rows.FEWEST:
-        st.stop()
-    score, measure, by_class = rows.controls(known)
-    shown = rows.chosen_six(known, score)
-    rows.whole_set(checkpoint, known, score, measure, by_class, shown)
-    if images is not None:
-        rows.pictures(checkpoint, known, score, shown)
-        rows.extremes(checkpoint, known, score)
-    rows.write_address(checkpoint, score, measure, by_class, shown)
+            add_duration = rows.offer(checkpoint, known, len(images))
+    if known is not None and len(known.rows) >= rows.FEWEST:
+        rows.everything(checkpoint, known, images is not None)
+    if add_duration is not None:
+        add_duration()
 rows.explanation()
