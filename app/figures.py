@@ -5,6 +5,7 @@ of growing opacity, so that the ground shows through where there is no mass.
 """
 
 import base64
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -223,10 +224,10 @@ VERMILLION, SKY = "#D55E00", "#56B4E9"
 FLOOR = 1e-3  # nats: what is below, down to rounding's zero, is drawn here on a logarithmic axis
 
 
-def trend(x: np.ndarray, y: np.ndarray, windows: int = 40, share: float = 0.06) -> np.ndarray:
+def trend(x: np.ndarray, y: np.ndarray, windows: int = 40, share: float = 0.08) -> np.ndarray:
     """Quartiles and mean of y in overlapping windows of equally many x: [windows, 5]: x, 25 %, 50 %, 75 %, mean."""
     order = np.argsort(x, kind="stable")
-    size = min(len(x), max(12, round(share * len(x))))
+    size = min(len(x), max(30, round(share * len(x))))
     starts = np.unique(np.linspace(0, len(x) - size, windows).round().astype(int))
     rows = order[starts[:, None] + np.arange(size)]
     quartiles = np.quantile(y[rows], [0.25, 0.5, 0.75], axis=1)
@@ -253,7 +254,7 @@ def ranking_figure(
     groups = [("a test image", GREY, np.arange(len(x)))]
     if labels is not None:
         groups = [(str(k), CLASSES[k % 10], np.flatnonzero(labels == k)) for k in np.unique(labels).tolist()]
-    size, opacity = (3.5, 0.45) if len(x) > 2000 else (5, 0.6)
+    size, opacity = (3.5, 0.5) if len(x) > 2000 else (5.5, 0.65)
     for name, colour, among in groups:
         traces.append(
             go.Scattergl(
@@ -274,20 +275,22 @@ def ranking_figure(
 
 def trend_lines(found: np.ndarray, counts: bool) -> list[go.Scatter]:
     at, low, middle, high, mean = (found if counts else np.maximum(found, np.array([0, *[FLOOR] * 4]))).T
-    shared = {"x": at, "mode": "lines", "hoverinfo": "skip"}
+    # The lines are WebGL as the dots are, which would else lie over them; the band lies under the dots.
+    line = {"x": at, "mode": "lines", "hoverinfo": "skip", "line": {"color": VERMILLION, "width": 3}}
     if counts:
-        return [go.Scatter(y=mean, name="running mean", line={"color": VERMILLION, "width": 3}, **shared)]
-    pale = "rgba(213, 94, 0, 0.22)"
+        return [go.Scattergl(y=mean, name="running mean", **line)]
+    band = {"x": at, "mode": "lines", "hoverinfo": "skip", "line": {"width": 0}}
+    pale = "rgba(213, 94, 0, 0.25)"
     return [
-        go.Scatter(y=low, line={"width": 0}, showlegend=False, **shared),
-        go.Scatter(y=high, line={"width": 0}, fill="tonexty", fillcolor=pale, name="middle half", **shared),
-        go.Scatter(y=middle, name="running median", line={"color": VERMILLION, "width": 3}, **shared),
+        go.Scatter(y=low, showlegend=False, **band),
+        go.Scatter(y=high, fill="tonexty", fillcolor=pale, name="middle half", **band),
+        go.Scattergl(y=middle, name="running median", **line),
     ]
 
 
-def rings(x: np.ndarray, y: np.ndarray, indices: np.ndarray, ringed: dict[int, int]) -> go.Scatter:
+def rings(x: np.ndarray, y: np.ndarray, indices: np.ndarray, ringed: dict[int, int]) -> go.Scattergl:
     places = list(ringed.values())
-    return go.Scatter(
+    return go.Scattergl(
         x=x[places],
         y=y[places],
         customdata=indices[places].astype(np.int32),
@@ -301,22 +304,38 @@ def rings(x: np.ndarray, y: np.ndarray, indices: np.ndarray, ringed: dict[int, i
 
 
 def ranking_layout(titles: tuple[str, str], x: np.ndarray, y: np.ndarray, counts: bool) -> go.Layout:
-    logs = np.log10([x.min(), x.max()])
-    pad = 0.03 * (logs[1] - logs[0]) + 0.01
+    low, high = np.log10([x.min(), x.max()]).tolist()
+    pad = 0.03 * (high - low) + 0.01
     plain = {"zeroline": False, "ticks": "outside"}
-    log = {"type": "log", "dtick": 1, "exponentformat": "power", **plain}
-    vertical = {"tickformat": "d", "dtick": 1, **plain} if counts else {**log, "tickformat": "~g"}
-    # Within one or two decades, ticks at 1, 2 and 5 of each.
-    across = {**log, "range": [logs[0] - pad, logs[1] + pad], "dtick": "D2" if logs[1] - logs[0] < 2 else 1}
+    vertical = {"tickformat": "d", "dtick": 1} if counts else {"type": "log", "dtick": 1, "tickformat": "~g"}
+    marks = log_marks(low, high)
+    across = {"type": "log", "range": [low - pad, high + pad], "tickvals": marks, "ticktext": [power(m) for m in marks]}
     return go.Layout(
-        xaxis={"title": {"text": titles[0], "standoff": 6}, **across},
-        yaxis={"title": {"text": titles[1], "standoff": 4}, **vertical},
+        xaxis={"title": {"text": titles[0], "standoff": 6}, **plain, **across},
+        yaxis={"title": {"text": titles[1], "standoff": 4}, **plain, **vertical},
         legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "itemsizing": "constant"},
         margin={"l": 60, "r": 8, "t": 44, "b": 52},
         hovermode="closest",
         dragmode="pan",
         uirevision="|".join(titles),
     )
+
+
+def log_marks(low: float, high: float) -> list[float]:
+    """Ticks from 10^low to 10^high: the powers of ten, with 2 and 5 of each where there are few."""
+    steps = (1,) if high - low > 2 else (1, 2, 5)
+    marks = [step * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for step in steps]
+    return [mark for mark in marks if low - 0.05 <= math.log10(mark) <= high + 0.05]
+
+
+def power(mark: float) -> str:
+    """2 x 10^-6 as plotly sets it; numbers of a common size plainly."""
+    if 1e-3 <= mark < 1e5:
+        return f"{mark:g}"
+    k = math.floor(math.log10(mark) + 1e-9)
+    first = round(mark / 10.0**k)
+    times = "" if first == 1 else f"{first}·"
+    return f"{times}10<sup>{k}</sup>".replace("-", "\N{MINUS SIGN}")
 
 
 def focused(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -117,9 +117,9 @@ def verdict(outcome: Outcome, key: str) -> Verdict:
 
 def headline(outcome: Outcome, key: str) -> str:
     alone, given, noun = outcome.alone[key], outcome.given[key], MEASURES[outcome.measure].noun
-    if alone.sign < 0:
+    if alone.sign < 0 and alone.value < -0.2:
         return f"The data contradict the paper: the more unsure the encoder, the smaller {noun}."
-    if alone.sign == 0 or alone.value < 0.1:
+    if alone.sign <= 0 or alone.value < 0.1:
         return f"The data do not support the paper: the uncertainty says next to nothing of {noun}."
     start = f"The data {'weakly ' if alone.value < 0.4 else ''}support the paper"
     if not given.known:

@@ -11,6 +11,7 @@ from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
 
+GPVAE = "GPVAE"  # the recipe's label: the one whose encoder has an uncertainty of its own
 FEWEST = 30  # images: under this many no correlation means anything
 SHOWN = 24  # thumbnails in a strip
 SCATTER_HEIGHT = 540
@@ -25,7 +26,7 @@ def no_ranking(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> None:
         f"{checkpoint.name} is a {checkpoint.label}: only a GPVAE ranks images by an uncertainty of its own. Shown is "
         "how far the plain measures go, which every VAE has."
     )
-    others = [entry for entry in found.values() if entry.label == "GPVAE" and entry.latent == 2 and not entry.problem]
+    others = [entry for entry in found.values() if entry.label == GPVAE and entry.latent == 2 and not entry.problem]
     with st.container(horizontal=True):
         for entry in others:
             st.page_link("views/unsure.py", label=f"Open {entry.name}", query_params={"checkpoint": entry.name})
@@ -74,11 +75,11 @@ def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> Callable
 def everything(checkpoint: Checkpoint, known: Survey, images: bool) -> None:
     score, measure, by_class = controls(known)
     shown = chosen_six(known, score)
+    write_address(checkpoint, score, measure, by_class, shown)
     whole_set(checkpoint, known, score, measure, by_class, shown)
     if images:
         pictures(checkpoint, known, score, shown)
         extremes(checkpoint, known, score)
-    write_address(checkpoint, score, measure, by_class, shown)
 
 
 # ---- what is chosen
@@ -92,16 +93,23 @@ def controls(known: Survey) -> tuple[str, str, bool]:
     asked("measure", measures, measures[0])
     asked("colour", ["plain", "class"], "plain")
     across, up, colour = st.columns([1.3, 1.5, 0.8], vertical_alignment="bottom")
-    score = across.selectbox(
-        "Rank the images by", scores, key="by", format_func=lambda key: f"{SCORES[key].name}: {SCORES[key].formula}"
-    )
+    kept = {"persist_state": "session"}
+    score = across.selectbox("Rank the images by", scores, key="by", format_func=score_title, **kept)
     measure = up.segmented_control(
-        "Hold it against the", measures, key="measure", required=True, format_func=lambda key: MEASURES[key].name
+        "Hold it against the", measures, key="measure", required=True, format_func=measure_title, **kept
     )
     if known.labels is None:
         return score, measure, False
     options = ["plain", "class"]
-    return score, measure, colour.segmented_control("Colours", options, key="colour", required=True) == "class"
+    return score, measure, colour.segmented_control("Colours", options, key="colour", required=True, **kept) == "class"
+
+
+def score_title(key: str) -> str:
+    return f"{SCORES[key].name}: {SCORES[key].formula}"
+
+
+def measure_title(key: str) -> str:
+    return MEASURES[key].name
 
 
 def asked(name: str, options: list[str], default: str) -> None:
@@ -197,7 +205,7 @@ def whole_set(
         y,
         known.rows,
         known.labels[known.rows] if by_class else None,
-        (f"{SCORES[score].name}: {SCORES[score].formula}", MEASURES[measure].axis),
+        (score_title(score), MEASURES[measure].axis),
         MEASURES[measure].counts,
         {number: where[index] for number, index in enumerate(shown, 1) if index in where},
     )
@@ -304,6 +312,8 @@ def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing:
         numbers += [("modes", str(int(modes)))]
     else:
         numbers += [("gap", "not computed yet")]
+    if drawing.outside:
+        numbers += [("encoder", "outside the picture")]
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in numbers)
     st.html(f'<div class="one"><div class="pair">{pair}</div><dl data-image="{drawing.index}">{items}</dl></div>')
     address = {"checkpoint": checkpoint.name, "image": str(drawing.index)}
@@ -392,6 +402,7 @@ STYLE = """<style>
   font-size: .8rem; line-height: 1.45; }
 .one dt { opacity: .8; font-weight: 400; }
 .one dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+@media (max-width: 640px) { .one .pair, .one dl { padding-left: 4px; } }
 .st-key-six > div { flex: 1 1 168px !important; min-width: 160px; max-width: 270px; }
 </style>"""
 

@@ -59,6 +59,11 @@ class Sketch:
     q_scale: np.ndarray
     dots: np.ndarray  # samples of the base encoder, or of q where there is none
 
+    @property
+    def outside(self) -> bool:
+        """Whether the encoder lies too far away to be in the picture."""
+        return bool(any(not axis[0] < at < axis[-1] for axis, at in zip(self.axes, self.q_loc, strict=True)))
+
 
 def survey(checkpoint: Checkpoint) -> Survey | None:
     """What is stored of the test set; None if that is nothing or too old."""
@@ -87,12 +92,6 @@ def _survey(digest: str, stamp: tuple[int, ...], _checkpoint: Checkpoint) -> Sur
 
 def numbers(tensor: "Tensor") -> np.ndarray:
     return tensor.double().numpy().reshape(len(tensor), -1)[:, 0]
-
-
-def is_gpvae(checkpoint: Checkpoint) -> bool:
-    """Whether the encoder has an uncertainty of its own to rank images by."""
-    with session.computing():
-        return hasattr(session.model(checkpoint.digest, checkpoint.folder).encoder, "uncertainty")
 
 
 def outcome(checkpoint: Checkpoint, measure: str) -> Outcome:
@@ -148,7 +147,8 @@ def sketch(digest: str, index: int, _checkpoint: Checkpoint) -> Sketch:
         base = vae.encoder.base(x) if hasattr(vae.encoder, "base") else q
         dots = base.sample((DOTS,))[:, 0].numpy()
         q_loc, q_scale = q.mean[0].numpy(), q.stddev[0].numpy()
-        square = figures.square_frame(bulk(digest, index, x, _checkpoint), [box(dots), box_of(q_loc, q_scale)])
+        mass, boxes = bulk(digest, index, x, _checkpoint), [box(dots), box_of(q_loc, q_scale)]
+        square = figures.square_frame(mass, boxes, reach=6, margin=0.25)
         axes = tuple(np.linspace(*square[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
         axes = figures.focused(axes, session.log_joint(vae, x, axes), FINE)
         return Sketch(

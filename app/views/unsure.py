@@ -22,9 +22,9 @@ rows.open_what_was_clicked(checkpoint)
 
 with panels.sentences():
     with st.spinner("Opening the checkpoint"):
-        gpvae, known = survey.is_gpvae(checkpoint), survey.survey(checkpoint)
+        known = survey.survey(checkpoint)
         images, sentence = session.images(checkpoint)
-    if not gpvae:
+    if checkpoint.label != rows.GPVAE:
         rows.no_ranking(checkpoint, found)
     if images is None:
         rows.no_images(checkpoint, sentence)
