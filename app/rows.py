@@ -126,11 +126,12 @@ def asked(name: str, options: list[str], default: str) -> None:
 def chosen_six(known: Survey, score: str) -> list[int]:
     """The images of the row of pictures: those asked for, else one from each sixth of the ranking; by rising score."""
     state = st.session_state
+    state.setdefault("six_draw", 0)
     read_images(known.images)
     wanted = state.get("six", [])
     if any(index >= known.images for index in wanted):
         wanted = state["six"] = []
-    indices = wanted or survey.six(known, score, state.setdefault("six_draw", 0))
+    indices = wanted or survey.six(known, score, state["six_draw"])
     return sorted(indices, key=lambda index: known.scores[score][index])
 
 

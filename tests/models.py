@@ -23,7 +23,8 @@ def perturbed(name: str, net: str, likelihood: str, latent_dim: int = 2) -> vaec
     vae = vaecore.build(name, SHAPE, latent_dim, net=net, likelihood=likelihood)
     with torch.no_grad():
         for parameter in vae.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            # A process' factors are matrices of hundreds of rows: moved as far, they would drown all else.
+            parameter += (0.05 if parameter.ndim < 3 else 0.005) * torch.randn_like(parameter)
     return vae.eval()
 
 

@@ -18,9 +18,9 @@ from vaecore.recipes import ELBO, RECIPES, Stage
 DIGITS = {split: vaecore.load_dataset("digits", split) for split in ("train", "valid")}
 
 
-def fresh(seed: int = 0, **options: str) -> vaecore.VAE:
+def fresh(seed: int = 0, recipe: str = "vae", **options: str | float) -> vaecore.VAE:
     torch.manual_seed(seed)
-    return vaecore.build("vae", SHAPE, **{"net": "small", **options})
+    return vaecore.build(recipe, SHAPE, **{"net": "small", **options})
 
 
 def same(a: vaecore.VAE, b: vaecore.VAE) -> bool:
@@ -31,7 +31,7 @@ def same(a: vaecore.VAE, b: vaecore.VAE) -> bool:
 @pytest.mark.parametrize("name", list(RECIPES))
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_training_raises_the_bound_and_the_exact_evidence(name: str, likelihood: str) -> None:
-    vae = fresh(likelihood=likelihood)
+    vae = fresh(recipe=name, likelihood=likelihood)
     x = DIGITS["valid"].images[:20]
     before = vaecore.exact.true_posterior(vae, x).log_evidence.mean()
     history = vaecore.fit(vae, name, DIGITS["train"], DIGITS["valid"], epochs=8, device="cpu")

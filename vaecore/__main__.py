@@ -39,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
+    bench = add(commands, "bench", run_bench, "time the systems beside the papers' tables")
+    bench.add_argument("what", choices=["inference"], help="inference: q(z|x) of a batch of 128, D = 50")
+    bench.add_argument("--dataset", default="mnist")
+    bench.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    bench.add_argument("--images", type=count, help="use the first so many test images (default: all)")
+    bench.add_argument("--repeats", type=count, default=5)
+    bench.add_argument("--device", default="auto")
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
     download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -227,6 +234,22 @@ class Progress:
         if self.file and (now - self.written > 0.3 or event.get("step") == event.get("steps")):
             write_json(self.file, event | {"seconds": now - self.start})
             self.written = now
+
+
+def run_bench(options: argparse.Namespace) -> dict:
+    import torch
+
+    from vaecore import load_dataset, timing
+    from vaecore.training import pick_device
+
+    data, device = load_dataset(options.dataset, "test", options.data), pick_device(options.device)
+    images = data.images[: options.images]
+    with Bar() as bar, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = timing.bench_inference(images, device, options.repeats, on_event=bar)
+    about = f"{data.name}, {len(images):,} test images, batch {timing.BATCH}, D = {timing.LATENT}"
+    about += f", median of {options.repeats} repeats, {hardware(device)}, torch {torch.__version__}"
+    return {"protocol": about, **found}
 
 
 def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821

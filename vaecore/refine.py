@@ -4,6 +4,7 @@
 others in its batch. Under gradients the steps are unrolled, so that the encoder learns through them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,8 @@ if TYPE_CHECKING:
     from vaecore.vae import VAE
 
 
-class Refinement:
-    """A refinement is its path's last stage."""
-
-    def __call__(self, vae: "VAE", x: Tensor, q: Distribution) -> Distribution:
-        return self.path(vae, x, q)[-1]
-
-
 @dataclass(frozen=True)
-class GradientSteps(Refinement):
+class GradientSteps:
     """SA(k): each image climbs its own ELBO in the mean and log variance of its Gaussian (Kim et al. 2018).
 
     A step that would lower the image's bound is not taken and its size is quartered: where posteriors are narrow, the
@@ -36,6 +30,9 @@ class GradientSteps(Refinement):
 
     steps: int
     size: float = 1e-3
+
+    def __call__(self, vae: "VAE", x: Tensor, q: Distribution) -> Distribution:
+        return self.path(vae, x, q)[-1]
 
     def path(self, vae: "VAE", x: Tensor, q: Distribution) -> list[Distribution]:
         learn = torch.is_grad_enabled()
@@ -86,7 +83,7 @@ def climb(
 
 
 @dataclass(frozen=True)
-class LaplaceSteps(Refinement):
+class LaplaceSteps:
     """Laplace VAE(k): k linearised solves for the posterior's mode, then a Gaussian of full covariance there.
 
     With the decoder's output g(z) and Jacobian J at z, and its likelihood's Fisher information F, the posterior of the
@@ -97,14 +94,21 @@ class LaplaceSteps(Refinement):
     steps: int
     damped: bool = True
 
+    def __call__(self, vae: "VAE", x: Tensor, q: Distribution) -> Distribution:
+        *_, (z, precision) = self.places(vae, x, q.mean)
+        return MultivariateNormal(z, precision_matrix=precision)
+
     def path(self, vae: "VAE", x: Tensor, q: Distribution) -> list[Distribution]:
-        z, found = q.mean, [q]
+        places = self.places(vae, x, q.mean)
+        return [q, *(MultivariateNormal(z, precision_matrix=precision) for z, precision in places)]
+
+    def places(self, vae: "VAE", x: Tensor, z: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Mean and precision after each step."""
         target, _ = self.solve(vae, x, z)
         for step in range(self.steps):
             z = z + (0.5 / (step + 1) if self.damped else 1.0) * (target - z)
             target, precision = self.solve(vae, x, z)
-            found.append(MultivariateNormal(z, precision_matrix=precision))
-        return found
+            yield z, precision
 
     def solve(self, vae: "VAE", x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """z' [B, D] and S⁻¹ [B, D, D] of the model linearised at z [B, D]."""

@@ -1,0 +1,161 @@
+"""The papers' table of inference times: how long q(z|x) of a batch takes, as a ratio to the plain VAE's.
+
+Beside the systems stand what they are measured against: GPVAE with a loop over the latent dimensions, as its paper has
+it, and five encoders one after another.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from vaecore.objectives import Batch
+from vaecore.recipes import RECIPES, build, label
+from vaecore.vae import VAE
+
+LATENT, BATCH = 50, 128
+CONV = "GPVAE Table 5, RME Table 4 (MNIST)"
+DENSE = "GPVAE Table 11, RME Table 6 (MNIST, dense decoder)"
+# Milliseconds for each batch on the papers' GPU (RTX 2080 Ti), D = 50, batch 128.
+PAPER = {
+    CONV: {
+        "VAE": 3.6,
+        **{f"SA({k})": ms for k, ms in ((1, 9.7), (2, 18.1), (4, 32.2), (8, 60.8))},
+        **{f"IAF({k})": ms for k, ms in ((1, 4.8), (2, 5.9), (4, 6.2), (8, 7.7))},
+        **{f"RME({m})": ms for m, ms in ((2, 4.7), (3, 4.9), (4, 4.6), (5, 4.8))},
+        "GPVAE": 9.9,
+    },
+    DENSE: {f"Laplace VAE({k})": ms for k, ms in ((1, 12.9), (2, 13.4), (4, 17.8), (8, 30.8))},
+}
+SIZES = {"steps": (1, 2, 4, 8), "components": (2, 3, 4, 5)}
+
+
+class LoopedTriangles(nn.Module):
+    """D factors, each a full matrix of its own, and one product for each: the paper's implementation."""
+
+    def __init__(self, latent_dim: int, features: int) -> None:
+        super().__init__()
+        self.raw = nn.ParameterList(torch.full((features, features), -6.0).tril() for _ in range(latent_dim))
+
+    def factors(self) -> Iterator[Tensor]:
+        for raw in self.raw:
+            yield raw.tril(-1) + torch.diag_embed(raw.diagonal().exp())
+
+    def quadratic(self, psi: Tensor) -> Tensor:
+        return torch.stack([(psi @ factor).square().sum(-1) for factor in self.factors()], -1)
+
+    def kl(self) -> Tensor:
+        terms = zip(self.raw, self.factors(), strict=True)
+        return sum(0.5 * (factor.square().sum() - len(factor)) - raw.diagonal().sum() for raw, factor in terms)
+
+
+def looped(vae: VAE) -> VAE:
+    """A GPVAE with the paper's loop in place of the block products."""
+    encoder = vae.encoder
+    encoder.f, encoder.h = (LoopedTriangles(*encoder.mu.shape) for _ in range(2))
+    return vae
+
+
+def sized(recipe: str) -> list[dict]:
+    """The options at which the papers time a recipe."""
+    names = {option.name for option in RECIPES[recipe].options}
+    return [{name: value} for name, values in SIZES.items() if name in names for value in values] or [{}]
+
+
+def contestants(data_shape: tuple[int, int, int]) -> dict[str, VAE]:
+    """Every system of the papers' tables, by its label, with the networks that suit the images' shape."""
+    found = {}
+    for name in ("vae", "gpvae", "rme", "me", "iaf", "hf", "sa", "laplace-vae"):
+        for size in sized(name):
+            vae = build(name, data_shape, LATENT, **size)
+            found[label(vae.config)] = vae.eval()
+    return found
+
+
+def clock(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def bench_inference(
+    images: Tensor,
+    device: torch.device,
+    repeats: int = 5,
+    on_event: Callable[[dict], None] | None = None,
+) -> dict:
+    """Times of all systems on `images` [N, C, H, W], interleaved repeat by repeat, as a JSON-ready dict.
+
+    Each repeat goes once through all batches of 128 and counts their mean; the medians of the repeats are compared.
+    """
+    shape = tuple(images.shape[1:])
+    systems = {name: vae.to(device) for name, vae in contestants(shape).items()}
+    batches = [x.to(device) for x in images.split(BATCH)]
+    loop = looped(build("gpvae", shape, LATENT)).to(device).eval()
+    gp, rme = systems["GPVAE"].encoder, systems["RME(5)"].encoder
+    psi = gp.trunks(batches[0])[1:].detach()
+    summed = [torch.einsum("dij,dkj->ik", part.dense(), part.dense()) for part in (gp.f, gp.h)]
+    work = {name: vae.posterior for name, vae in systems.items()}
+    work |= {
+        "GPVAE, a loop over dimensions": loop.posterior,
+        "five encoders, one by one": lambda x: [rme.component(x, m) for m in range(5)],
+        "ranking by uncertainty, on top": lambda x: gp.traces(psi, summed),  # noqa: ARG005
+    }
+    training = {name: trainer(systems[name]) for name in ("VAE", "GPVAE")}
+    training["GPVAE, a loop over dimensions"] = trainer(loop)
+    times: dict[str, list[float]] = {name: [] for name in (*work, *(f"train {name}" for name in training))}
+    for repeat in range(repeats):
+        with torch.no_grad():
+            for name, posterior in work.items():
+                posterior(batches[0])
+                spent = clock(lambda: [posterior(x) for x in batches], device)  # noqa: B023
+                times[name].append(1e3 * spent / len(batches))
+        for name, step in training.items():
+            step(batches[0])
+            spent = clock(lambda: [step(x) for x in batches[:20]], device)  # noqa: B023
+            times[f"train {name}"].append(1e3 * spent / len(batches[:20]))
+        if on_event:
+            on_event({"event": "step", "step": repeat + 1, "steps": repeats})
+    ms = {name: median(taken) for name, taken in times.items()}
+    return {"posterior": [row(name, ms) for name in work], "ratios": ratios(ms)}
+
+
+def trainer(vae: VAE) -> Callable[[Tensor], None]:
+    """One step of training by the recipe's own objective: all of it, Adam included."""
+    recipe = RECIPES[vae.config["recipe"]]
+    (phase,) = recipe.stages(vae)[0].phases
+    adam = torch.optim.Adam(vae.parameters(), lr=1e-6, fused=True)
+
+    def step(x: Tensor) -> None:
+        adam.zero_grad()
+        (-phase.objective(vae, Batch(x))).backward()
+        adam.step()
+
+    return step
+
+
+def row(name: str, ms: dict[str, float]) -> dict:
+    found = {"system": name, "ms": ms[name], "ratio to VAE": ms[name] / ms["VAE"]}
+    for table, paper in PAPER.items():
+        if name in paper:
+            found |= {"paper's ms": paper[name], "paper's ratio": paper[name] / PAPER[CONV]["VAE"], "table": table}
+    return found
+
+
+def ratios(ms: dict[str, float]) -> dict[str, float]:
+    loop = "GPVAE, a loop over dimensions"
+    return {
+        "GPVAE's posterior to VAE's": ms["GPVAE"] / ms["VAE"],
+        "the loop's posterior to GPVAE's": ms[loop] / ms["GPVAE"],
+        "the loop's training step to GPVAE's": ms[f"train {loop}"] / ms["train GPVAE"],
+        "GPVAE's training step to VAE's": ms["train GPVAE"] / ms["train VAE"],
+        "ranking, on top, to VAE's encoder": ms["ranking by uncertainty, on top"] / ms["VAE"],
+        "RME(5) to five encoders, one by one": ms["RME(5)"] / ms["five encoders, one by one"],
+        "RME(5) to VAE": ms["RME(5)"] / ms["VAE"],
+    }
