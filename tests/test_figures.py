@@ -127,7 +127,7 @@ def test_the_trend_follows_the_medians() -> None:
     rng = np.random.default_rng(0)
     x = rng.permutation(np.linspace(1, 100, 2000))
     found = figures.trend(x, 3 * x + rng.normal(size=2000))
-    assert found[:, 2] == pytest.approx(3 * found[:, 0], rel=0.02, abs=0.5)
+    assert found[:, 2] == pytest.approx(3 * found[:, 0], abs=1)
     assert (np.diff(found[:, 0]) > 0).all()
     assert (found[:, 1] < found[:, 2]).all()
     assert (found[:, 2] < found[:, 3]).all()
