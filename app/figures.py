@@ -5,6 +5,7 @@ of growing opacity, so that the ground shows through where there is no mass.
 """
 
 import base64
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -404,3 +405,178 @@ def sprite(images: np.ndarray) -> str:
 def packed(values: np.ndarray, kind: str) -> str:
     """An array as base64 of little-endian numbers, the way a component's data may carry it."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<")).tobytes()).decode()
+
+
+# ---- a whole test set, ranked
+
+VERMILLION, SKY = "#D55E00", "#56B4E9"
+FLOOR = 1e-3  # nats: what is below, down to rounding's zero, is drawn here on a logarithmic axis
+
+
+def trend(x: np.ndarray, y: np.ndarray, windows: int = 40, share: float = 0.08) -> np.ndarray:
+    """Quartiles and mean of y in overlapping windows of equally many x: [windows, 5]: x, 25 %, 50 %, 75 %, mean."""
+    order = np.argsort(x, kind="stable")
+    size = min(len(x), max(30, round(share * len(x))))
+    starts = np.unique(np.linspace(0, len(x) - size, windows).round().astype(int))
+    rows = order[starts[:, None] + np.arange(size)]
+    quartiles = np.quantile(y[rows], [0.25, 0.5, 0.75], axis=1)
+    return np.column_stack([np.median(x[rows], 1), *quartiles, y[rows].mean(1)])
+
+
+def ranking_figure(
+    x: np.ndarray,
+    y: np.ndarray,
+    indices: np.ndarray,
+    labels: np.ndarray | None,
+    titles: tuple[str, str],
+    counts: bool = False,
+    ringed: dict[int, int] | None = None,
+) -> go.Figure:
+    """A score on a logarithmic axis against a measure, one dot for each test image; `labels` colour them by class.
+
+    A line follows the running median, between quartiles; for counts, which are jittered to show how many there are, the
+    running mean. `ringed` gives the place in `indices` of each numbered image: {1: place, ...}.
+    """
+    x = np.maximum(x, 1e-12).astype(np.float32)
+    drawn = y + np.random.default_rng(0).uniform(-0.3, 0.3, len(y)) if counts else np.maximum(y, FLOOR)
+    traces = []
+    groups = [("a test image", GREY, np.arange(len(x)))]
+    if labels is not None:
+        groups = [(str(k), CLASSES[k % 10], np.flatnonzero(labels == k)) for k in np.unique(labels).tolist()]
+    size, opacity = (3.5, 0.5) if len(x) > 2000 else (5.5, 0.65)
+    for name, colour, among in groups:
+        traces.append(
+            go.Scattergl(
+                x=x[among],
+                y=drawn[among].astype(np.float32),
+                customdata=indices[among].astype(np.int32),
+                mode="markers",
+                name=name,
+                marker={"size": size, "color": colour, "opacity": opacity},
+                hovertemplate="test image %{customdata}<br>%{x:.3g}, %{y:.3g}<extra></extra>",
+            )
+        )
+    traces += trend_lines(trend(x, y), counts)
+    if ringed:
+        traces.append(rings(x, drawn, indices, ringed))
+    return go.Figure(traces, ranking_layout(titles, x, drawn, counts))
+
+
+def trend_lines(found: np.ndarray, counts: bool) -> list[go.Scatter]:
+    at, low, middle, high, mean = (found if counts else np.maximum(found, np.array([0, *[FLOOR] * 4]))).T
+    # The lines are WebGL as the dots are, which would else lie over them; the band lies under the dots.
+    line = {"x": at, "mode": "lines", "hoverinfo": "skip", "line": {"color": VERMILLION, "width": 3}}
+    if counts:
+        return [go.Scattergl(y=mean, name="running mean", **line)]
+    band = {"x": at, "mode": "lines", "hoverinfo": "skip", "line": {"width": 0}}
+    pale = "rgba(213, 94, 0, 0.25)"
+    return [
+        go.Scatter(y=low, showlegend=False, **band),
+        go.Scatter(y=high, fill="tonexty", fillcolor=pale, name="middle half", **band),
+        go.Scattergl(y=middle, name="running median", **line),
+    ]
+
+
+def rings(x: np.ndarray, y: np.ndarray, indices: np.ndarray, ringed: dict[int, int]) -> go.Scattergl:
+    places = list(ringed.values())
+    return go.Scattergl(
+        x=x[places],
+        y=y[places],
+        customdata=indices[places].astype(np.int32),
+        text=[str(number) for number in ringed],
+        mode="markers+text",
+        textfont={"size": 11, "color": "white"},
+        marker={"size": 17, "color": BLUE, "line": {"width": 1.5, "color": "white"}},
+        name="shown below",
+        hovertemplate="test image %{customdata}, shown below<extra></extra>",
+    )
+
+
+def ranking_layout(titles: tuple[str, str], x: np.ndarray, y: np.ndarray, counts: bool) -> go.Layout:
+    low, high = np.log10([x.min(), x.max()]).tolist()
+    pad = 0.03 * (high - low) + 0.01
+    plain = {"zeroline": False, "ticks": "outside"}
+    vertical = {"tickformat": "d", "dtick": 1} if counts else {"type": "log", "dtick": 1, "tickformat": "~g"}
+    marks = log_marks(low, high)
+    across = {"type": "log", "range": [low - pad, high + pad], "tickvals": marks, "ticktext": [power(m) for m in marks]}
+    return go.Layout(
+        xaxis={"title": {"text": titles[0], "standoff": 6}, **plain, **across},
+        yaxis={"title": {"text": titles[1], "standoff": 4}, **plain, **vertical},
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "itemsizing": "constant"},
+        margin={"l": 60, "r": 8, "t": 44, "b": 52},
+        hovermode="closest",
+        dragmode="pan",
+        uirevision="|".join(titles),
+    )
+
+
+def log_marks(low: float, high: float) -> list[float]:
+    """Ticks from 10^low to 10^high: the powers of ten, with 2 and 5 of each where there are few."""
+    steps = (1,) if high - low > 2 else (1, 2, 5)
+    marks = [step * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for step in steps]
+    return [mark for mark in marks if low - 0.05 <= math.log10(mark) <= high + 0.05]
+
+
+def power(mark: float) -> str:
+    """2 x 10^-6 as plotly sets it; numbers of a common size plainly."""
+    if 1e-3 <= mark < 1e5:
+        return f"{mark:g}"
+    k = math.floor(math.log10(mark) + 1e-9)
+    first = round(mark / 10.0**k)
+    times = "" if first == 1 else f"{first}·"
+    return f"{times}10<sup>{k}</sup>".replace("-", "\N{MINUS SIGN}")
+
+
+def focused(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` points an axis over the same square, crowded where a first grid saw the mass, every mode of it.
+
+    A mode too narrow for that grid still shows in it by its flanks, as drops of tens of nats count too.
+    """
+    log_density = np.nan_to_num(log_density, nan=-np.inf)
+    return tuple(
+        crowded(points, log_density.max() - log_density.max(axis=1 - side), count) for side, points in enumerate(axes)
+    )
+
+
+def crowded(points: np.ndarray, drop: np.ndarray, count: int) -> np.ndarray:
+    """A quarter of `count` points evenly, the rest by exp(-drop / 10), which is given at `points`."""
+    weight = np.exp(-drop / 10)
+    density = 0.25 + 0.75 * weight / max(weight.mean(), 1e-12)
+    mass = np.concatenate([[0.0], np.cumsum(np.diff(points) * (density[1:] + density[:-1]) / 2)])
+    return np.interp(np.linspace(0, mass[-1], count), mass, points).astype(np.float32)
+
+
+def sketch_figure(
+    axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray, dots: np.ndarray, outline: Gaussian | None
+) -> go.Figure:
+    """A small picture of one posterior's contours, with samples as dots and an encoder's outline at 2 sd."""
+    traces = [contours(axes, log_density).update(hoverinfo="skip", hovertemplate=None)]
+    if outline is not None:
+        x, y = ellipse(outline.loc, outline.scale, 2)
+        line = {"color": outline.colour, "width": 2}
+        traces.append(go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip"))
+    colour = VERMILLION if outline is not None else ORANGE
+    marker = {"size": 3.2, "color": colour, "opacity": 0.8}
+    traces.append(go.Scatter(x=dots[:, 0], y=dots[:, 1], mode="markers", marker=marker, hoverinfo="skip"))
+    axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 4, "tickfont": {"size": 10}}
+    layout = go.Layout(
+        xaxis={**axis, "range": ends(axes[0])},
+        yaxis={**axis, "range": ends(axes[1]), "scaleanchor": "x", "constrain": "domain"},
+        margin={"l": 34, "r": 4, "t": 4, "b": 22},
+        showlegend=False,
+        dragmode=False,
+    )
+    return go.Figure(traces, layout)
+
+
+def ends(points: np.ndarray) -> list[float]:
+    return [float(points[0]), float(points[-1])]
+
+
+def swatches() -> list[tuple[int, str]]:
+    """The contours' key: each drop in nats, from the outermost, and the colour inside it."""
+    clear, found = 1.0, []
+    for drop, opacity in zip(reversed(DROPS), OPACITIES, strict=True):
+        clear *= 1 - opacity
+        found.append((drop, blue(1 - clear)))
+    return found

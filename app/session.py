@@ -158,15 +158,13 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 
     path = Path(folder)
     try:
-        config, metrics, weights = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
+        config, metrics, digest = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
     try:
         label = recipes.label(config)
     except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
         label = config["recipe"]
-    # The weights alone do not say it: a VAE's are also those of the SA that begins with it.
-    digest = hashlib.sha256(f"{weights} {sorted(config.items())}".encode()).hexdigest()
     return Checkpoint(
         path.name,
         path,
@@ -187,12 +185,24 @@ def model(digest: str, _folder: Path) -> "VAE":
     return load(_folder)
 
 
+def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
+    """What is stored with the checkpoint as of now; nothing if that cannot be read."""
+    return stored_analysis(digest, stamp(digest, folder), folder)
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
-def analysis(digest: str, _folder: Path) -> "dict[str, Tensor]":
-    """What is stored with the checkpoint; nothing if that cannot be read."""
+def stored_analysis(digest: str, stamp: tuple[int, ...], _folder: Path) -> "dict[str, Tensor]":
     from vaecore.checkpoints import read_analysis
 
     return read_analysis(_folder)
+
+
+def stamp(digest: str, folder: Path) -> tuple[int, ...]:
+    """What changes when an analysis is written for these weights."""
+    from vaecore.checkpoints import cached_analysis
+
+    files = (folder / "analysis.safetensors", cached_analysis(digest))
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
 # As many as can stand side by side, so that no click decodes a grid anew: up to 125 MB each for images of 28 x 28.

@@ -34,11 +34,16 @@ def latent_map(name: str, pick: Pick, frame: figures.Frame | None, on_pick: Call
 
 
 def strip(
-    sprite: str, indices: list[int], labels: list[int | None], pick: Pick, on_pick: Callable[[int], None]
+    sprite: str,
+    indices: list[int],
+    labels: list[int | None],
+    pick: Pick,
+    on_pick: Callable[[int], None],
+    key: str = "strip",
 ) -> None:
     """A row of small images, each a button."""
     data = {"sprite": sprite, "indices": indices, "labels": labels, "chosen": pick.index, "what": NAMES[pick.kind]}
-    _STRIP(key="strip", data=data, on_pick_change=lambda: on_pick(st.session_state["strip"]["pick"]))
+    _STRIP(key=key, data=data, on_pick_change=lambda: on_pick(st.session_state[key]["pick"]))
 
 
 NAMES = {"image": "test image", "sample": "sample"}

@@ -192,7 +192,7 @@ def test_stored_results_are_the_computed_ones() -> None:
     rows = {f"exact.{name}": torch.as_tensor(value)[None].repeat_interleave(5, 0) for name, value in computed.items()}
     session.analysis(checkpoint.digest, checkpoint.folder).update(rows)
     stored = session.stored_gap(checkpoint.digest, pick, checkpoint)
-    session.analysis.clear()
+    session.stored_analysis.clear()
     assert stored.keys() == computed.keys()
     assert stored["elbo"] == pytest.approx(computed["elbo"], rel=1e-5)
     assert stored["frame"] == pytest.approx(computed["frame"])
@@ -212,7 +212,7 @@ def test_a_stored_image_waits_for_no_grid(monkeypatch: pytest.MonkeyPatch) -> No
     opened(checkpoint="beta", image="4")
     assert not made
     opened(checkpoint="beta", image="5")
-    session.analysis.clear()
+    session.stored_analysis.clear()
     assert made
 
 

@@ -191,8 +191,8 @@ def test_figures_know_neither_torch_nor_streamlit() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(APP.rglob("*.py")), ids=lambda file: file.name)
-def test_only_session_caches_and_knows_the_library(file: Path) -> None:
-    if file.name != "session.py":
+def test_only_session_and_survey_cache_and_know_the_library(file: Path) -> None:
+    if file.name not in ("session.py", "survey.py"):
         assert "cache_" not in file.read_text()
         assert not imports(file) & {"torch", "vaecore"}
 
@@ -200,3 +200,73 @@ def test_only_session_caches_and_knows_the_library(file: Path) -> None:
 def test_streamlit_reads_the_configuration_at_the_top() -> None:
     root = APP.parent
     assert (root / ".streamlit" / "config.toml").read_text() == (root / "streamlit_config.toml").read_text()
+
+
+# ---- a whole test set, ranked
+
+
+def test_the_trend_follows_the_medians() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.permutation(np.linspace(1, 100, 2000))
+    found = figures.trend(x, 3 * x + rng.normal(size=2000))
+    assert found[:, 2] == pytest.approx(3 * found[:, 0], abs=1)
+    assert (np.diff(found[:, 0]) > 0).all()
+    assert (found[:, 1] < found[:, 2]).all()
+    assert (found[:, 2] < found[:, 3]).all()
+    assert len(figures.trend(x[:10], x[:10])) == 1
+
+
+def test_the_ranking_names_its_axes_and_keeps_zero_on_the_logarithmic_one() -> None:
+    x, y = np.geomspace(1e-8, 1e-6, 50), np.concatenate([[0.0], np.geomspace(1e-5, 10, 49)])
+    indices, labels = np.arange(50) * 2, np.arange(50) % 3
+    figure = figures.ranking_figure(x, y, indices, None, ("uncertainty", "gap, nats"), ringed={1: 4, 2: 9})
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("uncertainty", "gap, nats")
+    assert min(figure.data[0].y) == pytest.approx(figures.FLOOR)
+    assert list(figure.data[-1].customdata) == [8, 18]
+    assert list(figure.data[-1].text) == ["1", "2"]
+    classes = figures.ranking_figure(x, y, indices, labels, ("u", "g"))
+    assert [trace.name for trace in classes.data[:3]] == ["0", "1", "2"]
+    assert list(classes.data[1].customdata) == indices[labels == 1].tolist()
+
+
+def test_counts_are_jittered_about_themselves() -> None:
+    modes = np.repeat([1.0, 2.0], 20)
+    figure = figures.ranking_figure(np.geomspace(1, 9, 40), modes, np.arange(40), None, ("u", "modes"), counts=True)
+    drawn = np.asarray(figure.data[0].y)
+    assert np.abs(drawn - modes).max() <= 0.3
+    assert len(set(drawn.tolist())) == 40
+    assert figure.layout.yaxis.type is None
+
+
+def test_ticks_of_a_logarithmic_axis() -> None:
+    assert figures.log_marks(-8, -5) == pytest.approx([1e-8, 1e-7, 1e-6, 1e-5])
+    assert figures.log_marks(-0.02, 0.8) == pytest.approx([1, 2, 5])
+    assert [figures.power(mark) for mark in (1e-6, 2e-6, 0.5, 20.0)] == [
+        "10<sup>\N{MINUS SIGN}6</sup>",
+        "2·10<sup>\N{MINUS SIGN}6</sup>",
+        "0.5",
+        "20",
+    ]
+
+
+def test_the_second_grid_crowds_every_mode() -> None:
+    line = np.linspace(-1, 1, 32)
+    first, second = np.meshgrid(line, line, indexing="ij")
+    wells = [((first - a) ** 2 + second**2) / (2 * 0.03**2) for a in (-0.6, 0.6)]  # half a cell wide
+    axes = figures.focused((line, line), np.logaddexp(-wells[0], -wells[1] - 3), 40)
+    assert all((axis[0], axis[-1], len(axis)) == pytest.approx((-1, 1, 40)) for axis in axes)
+    near = [np.abs(axes[0] - a) < 0.15 for a in (-0.6, 0.6)]
+    assert min(mask.sum() for mask in near) >= 8
+    assert (np.abs(axes[1]) < 0.15).sum() >= 15
+    flat = figures.crowded(line, np.zeros(32), 5)
+    assert flat == pytest.approx(np.linspace(-1, 1, 5))
+
+
+def test_a_sketch_has_contours_dots_and_an_outline() -> None:
+    axes, dots = (np.linspace(-1, 1, 4), np.linspace(-2, 2, 5)), np.zeros((7, 2))
+    gaussian = figures.encoder(np.zeros(2), np.full(2, 0.2))
+    with_outline = figures.sketch_figure(axes, np.zeros((4, 5)), dots, gaussian)
+    assert [trace.type for trace in with_outline.data] == ["contour", "scatter", "scatter"]
+    assert with_outline.data[2].marker.color == figures.VERMILLION
+    assert figures.sketch_figure(axes, np.zeros((4, 5)), dots, None).data[1].marker.color == figures.ORANGE
+    assert [drop for drop, _ in figures.swatches()] == sorted(figures.DROPS, reverse=True)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
     "datasets distributions flows nets safefiles priors encoders processes decoders vae refine objectives options "
-    "exact recipes cards checkpoints training evaluation analysis timing memory __init__ __main__"
+    "ranks exact recipes cards checkpoints training evaluation analysis timing memory __init__ __main__"
 ).split()
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import panels, session
 
-QUESTION = "How wrong is the encoder?"
+QUESTION, UNSURE = "How wrong is the encoder?", "Where is it unsure?"
 
 words, drawing = st.columns([3, 1], vertical_alignment="center")
 words.title("VAEscope", anchor=False)
@@ -15,6 +15,7 @@ words.markdown(
     "computed exactly. Lay the two over each other and see what the encoder gets wrong, and why."
 )
 words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/target:")
+words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_center:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
 
 st.subheader("Checkpoints", anchor=False)
@@ -27,6 +28,8 @@ for start in range(0, len(usable), 3):
         with column.container(border=True):
             st.markdown(f"**{entry.name}**")
             st.caption(panels.summary(entry))
-            st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
+            with st.container(horizontal=True):
+                st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
+                st.page_link("views/unsure.py", label=UNSURE, query_params={"checkpoint": entry.name})
 if not found:
     panels.nothing_to_show(None)

@@ -1,0 +1,227 @@
+"""Long commands of the library as processes of their own, which any page may follow and stop.
+
+A job outlives the page that started it, and the server too. What is known of it lies in a folder under the user's
+cache, so that a second visitor or a restarted server sees the same: what runs, where, since when, how far it is, and
+how it ended. There is one such folder for each kind of job and each place it works on.
+
+The command gets `--progress FILE`, writes {"step", "steps", "seconds"} there, ends on SIGTERM with its work kept, and
+says at its end one JSON object on stdout, with "stopped" true where it was asked to end, or one sentence on stderr.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+MOST = 2  # at once: more would only share the same cores
+GRACE = 60.0  # seconds between a request to end and the end: time to finish a portion and write it down
+THREADS = "1"  # two that share a busy core wait for each other, and take many times as long as one
+NICE = 10  # the pages come first
+
+_children: dict[int, subprocess.Popen] = {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it stands. state: running, stopping, done, stopped or failed; sentence: why it failed."""
+
+    kind: str
+    target: str
+    pid: int
+    born: str  # tells the process from a later one with the same pid
+    started: float
+    state: str = "running"
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    first: tuple[int, float] = (0, 0.0)  # the step and seconds first seen: a job that goes on does not begin at 0
+    result: dict | None = None
+    sentence: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("running", "stopping")
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.step / self.steps) if self.steps > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the pace since it was first seen; None before there is one."""
+        done, took = self.step - self.first[0], self.seconds - self.first[1]
+        return took * (self.steps - self.step) / done if done > 0 and self.step <= self.steps else None
+
+
+def analyse(folder: Path) -> Job:
+    """Start, or go on with, the analysis of a checkpoint's test images."""
+    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())])
+
+
+def analysis_of(folder: Path) -> Job | None:
+    """The newest analysis of this checkpoint, as it stands now."""
+    return find("analyse", str(folder.resolve()))
+
+
+def start(kind: str, target: str, arguments: list[str]) -> Job:
+    """Run `python -m vaecore ARGUMENTS --progress FILE`; what already runs for this target is not started twice.
+
+    Raises ValueError where as many jobs run as may.
+    """
+    with locked():
+        there = find(kind, target)
+        if there and there.active:
+            return there
+        if sum(job.active for job in every()) >= MOST:
+            raise ValueError(f"{MOST} jobs are running already; start this one when one of them is done.")
+        place = home(kind, target)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        command = [sys.executable, "-m", "vaecore", *arguments, "--progress", str(place / "progress.json")]
+        with (place / "stdout").open("wb") as out, (place / "stderr").open("wb") as err:
+            child = subprocess.Popen(
+                ["nice", "-n", str(NICE), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=Path(__file__).resolve().parents[1],
+                env={**os.environ, "OMP_NUM_THREADS": THREADS},
+                start_new_session=True,
+            )
+        _children[child.pid] = child
+        job = Job(kind, target, child.pid, birth(child.pid) or "", time.time())
+        known = {name: getattr(job, name) for name in ("kind", "target", "pid", "born", "started")}
+        write(place / "job.json", known)
+        return job
+
+
+def stop(job: Job) -> None:
+    """Ask the job to end; it is killed if it has not ended after GRACE seconds."""
+    place = home(job.kind, job.target)
+    if not alive(job):
+        return
+    write(place / "stop.json", {"pid": job.pid, "asked": time.time()})
+    send(job, signal.SIGTERM)
+    timer = threading.Timer(GRACE + 0.1, lambda: find(job.kind, job.target))
+    timer.daemon = True
+    timer.start()
+
+
+def find(kind: str, target: str) -> Job | None:
+    """The newest job of this kind on this target, as it stands now."""
+    return read(home(kind, target))
+
+
+def every() -> list[Job]:
+    """All jobs that are known, running or not."""
+    return [job for place in sorted(shelf().glob("*-*")) if (job := read(place))]
+
+
+def forget(job: Job) -> None:
+    """Remove what is known of a job that has ended."""
+    if not job.active:
+        shutil.rmtree(home(job.kind, job.target), ignore_errors=True)
+
+
+def read(place: Path) -> Job | None:
+    known = read_json(place / "job.json")
+    try:
+        job = Job(**known)
+    except TypeError:  # nothing there, or not written by us
+        return None
+    # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
+    living = alive(job)
+    progress, asked = read_json(place / "progress.json"), read_json(place / "stop.json").get("asked")
+    with suppress(KeyError, TypeError, ValueError):
+        step, steps, seconds = int(progress["step"]), int(progress["steps"]), float(progress["seconds"])
+        if not (first := read_json(place / "first.json")):
+            write(place / "first.json", first := {"step": step, "seconds": seconds})
+        job = replace(job, step=step, steps=steps, seconds=seconds, first=(first["step"], first["seconds"]))
+    if living:
+        if asked is not None and time.time() - asked > GRACE:
+            send(job, signal.SIGKILL)
+        return replace(job, state="running" if asked is None else "stopping")
+    if result := read_json(place / "stdout"):
+        return replace(job, state="stopped" if result.get("stopped") else "done", result=result)
+    if asked is not None:
+        return replace(job, state="stopped")
+    return replace(job, state="failed", sentence=last_sentence(place / "stderr"))
+
+
+def last_sentence(file: Path) -> str:
+    """The last line of what the command said, without its progress bar."""
+    with suppress(OSError):
+        lines = file.read_text(errors="replace").replace("\r", "\n").split("\n")
+        said = [line.strip() for line in lines if line.strip() and "it/s" not in line and "step/s" not in line]
+        if said and "|" not in said[-1]:
+            return said[-1][:500]
+    return "The process ended without a word; perhaps the memory did not suffice, or the computer was shut down."
+
+
+def alive(job: Job) -> bool:
+    """Whether the job's own process, not a later one of the same number, is still running."""
+    if child := _children.get(job.pid):
+        if child.poll() is None:
+            return True
+        del _children[job.pid]
+        return False
+    return bool(job.born) and birth(job.pid) == job.born
+
+
+def birth(pid: int) -> str | None:
+    """When the process started, in words that do not change while it lives; None where there is none."""
+    with suppress(OSError, ValueError, IndexError):
+        # The name in parentheses may hold spaces; after it come the state and, as 20th, the start in clock ticks.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    if Path("/proc/self/stat").exists():
+        return None
+    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip() or None
+
+
+def send(job: Job, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(job.pid, what)
+
+
+def shelf() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaescope" / "jobs"
+
+
+def home(kind: str, target: str) -> Path:
+    """The folder of what is known of a job."""
+    return shelf() / f"{kind}-{hashlib.sha256(target.encode()).hexdigest()[:20]}"
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold all other starts off, of other servers too."""
+    shelf().mkdir(parents=True, exist_ok=True)
+    with (shelf() / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def read_json(file: Path) -> dict:
+    with suppress(OSError, ValueError):
+        held = json.loads(file.read_bytes())
+        return held if isinstance(held, dict) else {}
+    return {}
+
+
+def write(file: Path, held: dict) -> None:
+    """Write beside and rename: a reader sees the old file or the new one."""
+    beside = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+    beside.write_text(json.dumps(held))
+    beside.replace(file)

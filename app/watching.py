@@ -1,0 +1,45 @@
+"""A job as a page shows it: how far it is, how long it will take, a stop; and how it ended."""
+
+import streamlit as st
+
+from app import jobs, ranking
+from app.jobs import Job
+
+POLL = 1.0  # seconds, and only while a job runs
+
+
+@st.fragment(run_every=POLL)
+def follow(kind: str, target: str, what: str) -> None:
+    """The bar of a job that runs; the whole page is drawn anew when it ends."""
+    job = jobs.find(kind, target)
+    if job is None or not job.active:
+        st.rerun()
+    bar, button = st.columns([6, 1], vertical_alignment="bottom")
+    bar.progress(job.share, text=f"{what}: {progress(job)}")
+    button.button(
+        "Stop",
+        key=f"stop-{kind}",
+        icon=":material/stop_circle:",
+        on_click=jobs.stop,
+        args=(job,),
+        disabled=job.state == "stopping",
+        width="stretch",
+    )
+
+
+def progress(job: Job) -> str:
+    if job.state == "stopping":
+        return "stopping after this portion; what is done is kept"
+    if not job.steps:
+        return "starting"
+    left = job.seconds_left
+    rest = f", {ranking.duration(left)} left" if left is not None else ""
+    return f"{100 * job.share:.0f} %{rest}"
+
+
+def ended(job: Job | None) -> None:
+    """Why a job that has ended did not do all it should."""
+    if job and job.state == "failed":
+        st.error(f"The computation failed. {job.sentence}")
+    if job and job.state == "stopped":
+        st.info("The computation was stopped. What it found is kept; it can go on from there.")

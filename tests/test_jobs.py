@@ -1,0 +1,174 @@
+"""Jobs from start to end, with commands of the test's own in place of the library's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import jobs
+
+# What a job's command does, as a package `vaecore` of its own: counts to N in portions, and ends well, badly or late.
+COMMAND = """
+import json, os, signal, sys, time
+what, steps, file = sys.argv[1], int(sys.argv[2]), sys.argv[sys.argv.index("--progress") + 1]
+stopped = []
+signal.signal(signal.SIGTERM, signal.SIG_IGN if what == "deaf" else lambda *_: stopped.append(1))
+if what == "bad":
+    print("  5%|#     | 1/20 [00:01<00:19,  1.00step/s]", end="\\r", file=sys.stderr)
+    sys.exit("analyse: There is no checkpoint folder nowhere.")
+for step in range(steps):
+    if stopped:
+        print(json.dumps({"stopped": True}))
+        sys.exit()
+    time.sleep(0.02)
+    open(file + ".new", "w").write(json.dumps({"step": step + 1, "steps": steps, "seconds": 0.02 * (step + 1)}))
+    os.replace(file + ".new", file)
+print(json.dumps({"images": steps}))
+"""
+
+
+@pytest.fixture
+def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs.Job]:
+    package = tmp_path / "vaecore"
+    package.mkdir()
+    (package / "__main__.py").write_text(COMMAND)
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **named: popen(command, **{**named, "cwd": tmp_path}))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    started = []
+
+    def begin(what: str = "good", steps: int = 5, target: str = "here") -> jobs.Job:
+        started.append(jobs.start("analyse", target, [what, str(steps)]))
+        return started[-1]
+
+    yield begin
+    for job in started:
+        if jobs.alive(job):
+            os.killpg(job.pid, signal.SIGKILL)
+        if child := jobs._children.pop(job.pid, None):
+            child.wait()
+
+
+def until(wanted: Callable[[jobs.Job], bool], target: str = "here", patience: float = 20) -> jobs.Job:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        job = jobs.find("analyse", target)
+        if wanted(job):
+            return job
+        time.sleep(0.02)
+    pytest.fail(f"The job is still {job}")
+
+
+def test_a_job_runs_shows_its_progress_and_ends(begin: Callable) -> None:
+    assert jobs.find("analyse", "here") is None
+    begin(steps=100)
+    half = until(lambda job: job.step > 3)
+    assert half.state == "running"
+    assert half.steps == 100
+    later = until(lambda job: job.step > half.step)
+    assert later.seconds_left == pytest.approx(0.02 * (100 - later.step))
+    done = until(lambda job: not job.active)
+    assert (done.state, done.result, done.share) == ("done", {"images": 100}, 1.0)
+
+
+def test_it_runs_apart_from_the_server_and_gives_way_to_it(begin: Callable) -> None:
+    job = begin(steps=1000)
+    until(lambda job: job.step > 0)
+    assert os.getsid(job.pid) == job.pid != os.getsid(0)
+    assert os.getpriority(os.PRIO_PROCESS, job.pid) >= jobs.NICE
+
+
+def test_stop_ends_it(begin: Callable) -> None:
+    begin(steps=10_000)
+    jobs.stop(until(lambda job: job.step > 2))
+    assert until(lambda job: not job.active).state == "stopped"
+    jobs.stop(jobs.find("analyse", "here"))  # once more does no harm
+    assert begin(steps=2).state == "running"  # and it can be begun again
+    assert until(lambda job: not job.active).state == "done"
+
+
+def test_what_does_not_listen_is_killed(begin: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "GRACE", 0.3)
+    begin("deaf", 10_000)
+    job = until(lambda job: job.step > 0)
+    jobs.stop(job)
+    assert jobs.find("analyse", "here").state == "stopping"
+    end = time.monotonic() + 20
+    while jobs.alive(job):  # nobody asks for the job, and yet it ends
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert jobs.find("analyse", "here").state == "stopped"
+
+
+def test_failure_is_the_commands_sentence(begin: Callable) -> None:
+    begin("bad")
+    failed = until(lambda job: not job.active)
+    assert (failed.state, failed.sentence) == ("failed", "analyse: There is no checkpoint folder nowhere.")
+
+
+def test_death_without_a_word_is_said(begin: Callable) -> None:
+    job = begin(steps=10_000)
+    until(lambda job: job.step > 0)
+    os.killpg(job.pid, signal.SIGKILL)
+    failed = until(lambda job: not job.active)
+    assert failed.state == "failed"
+    assert "ended without a word" in failed.sentence
+
+
+def test_another_process_of_the_same_number_is_not_the_job(begin: Callable) -> None:
+    job = begin(steps=10_000)
+    os.killpg(job.pid, signal.SIGKILL)
+    until(lambda job: not job.active)
+    file = jobs.home("analyse", "here") / "job.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": os.getpid()}))
+    stale = jobs.find("analyse", "here")
+    assert stale.state == "failed"
+    jobs.stop(stale)  # which must not end this test
+
+
+def test_a_restarted_server_sees_the_job_and_can_stop_it(begin: Callable) -> None:
+    begin(steps=10_000)
+    until(lambda job: job.step > 0)
+    code = (
+        "import sys, time; from app import jobs; [job] = jobs.every(); assert job.state == 'running', job; "
+        "jobs.stop(job)\nwhile (job := jobs.every()[0]).active: time.sleep(0.05)\nprint(job.state)"
+    )
+    surroundings = {**os.environ, "PYTHONPATH": str(Path(jobs.__file__).parents[1])}
+    other = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=False)
+    assert not other.stderr
+    assert other.stdout == "stopped\n"
+    assert jobs.find("analyse", "here").state == "stopped"
+
+
+def test_no_more_than_a_few_at_once_and_none_twice(begin: Callable) -> None:
+    first = begin(steps=10_000)
+    assert begin(steps=10_000).pid == first.pid
+    begin(steps=10_000, target="there")
+    with pytest.raises(ValueError, match="2 jobs are running already"):
+        begin(target="elsewhere")
+    assert len(jobs.every()) == 2
+
+
+def test_what_has_ended_can_be_forgotten(begin: Callable) -> None:
+    job = begin(steps=10_000)
+    jobs.forget(job)
+    assert jobs.find("analyse", "here")
+    jobs.stop(job)
+    jobs.forget(until(lambda job: not job.active))
+    assert jobs.find("analyse", "here") is None
+
+
+def test_a_torn_registry_is_no_job(begin: Callable) -> None:
+    place = jobs.home("analyse", "torn")
+    place.mkdir(parents=True)
+    (place / "job.json").write_text('{"kind": "analyse"')
+    assert jobs.find("analyse", "torn") is None
+    (place / "job.json").write_text('{"kind": "analyse", "more": 1}')
+    assert jobs.every() == []
