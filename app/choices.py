@@ -1,5 +1,7 @@
 """What the person chose, kept in the page's address: `?checkpoint=...&image=...` or `&sample=...`.
 
+Checkpoints to compare with follow, each as `&with=...`.
+
 The address is read when it is not what the page itself wrote: a link was opened, edited, or the browser went back.
 """
 
@@ -8,19 +10,28 @@ import streamlit as st
 from app.session import Checkpoint, Pick
 
 KINDS = ("image", "sample")
+MOST = 9  # guests beside one checkpoint
 
 
 def news(name: str) -> str | None:
     """What the address says under this name, if the page did not write it."""
-    value = st.query_params.get(name)
-    return None if value == st.session_state.get("address", {}).get(name) else value
+    values = all_news(name)
+    return values[-1] if values else None
 
 
-def write_address(**wanted: str) -> None:
+def all_news(name: str) -> list[str] | None:
+    """All that the address says under this name; None if that is what the page wrote."""
+    values = st.query_params.get_all(name)
+    return None if values == st.session_state.get("address", {}).get(name, []) else values
+
+
+def write_address(**wanted: str | list[str]) -> None:
     """Make the address a link to what is on the screen."""
-    st.session_state["address"] = wanted
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
+    lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items()}
+    address = {name: values for name, values in lists.items() if values}
+    st.session_state["address"] = address
+    if {name: st.query_params.get_all(name) for name in st.query_params} != address:
+        st.query_params.from_dict(address)
 
 
 def checkpoint(found: dict[str, Checkpoint]) -> Checkpoint | None:
@@ -39,6 +50,38 @@ def checkpoint(found: dict[str, Checkpoint]) -> Checkpoint | None:
         "Checkpoint", usable, key="checkpoint", persist_state="session", format_func=lambda name: title(found[name])
     )
     return found[name]
+
+
+def guests(found: dict[str, Checkpoint], host: Checkpoint) -> list[Checkpoint]:
+    """Let the person choose checkpoints to set beside `host`: of the same data set, with two latent dimensions."""
+    fitting, state = [name for name, entry in found.items() if fits(entry, host)], st.session_state
+    asked = all_news("with")
+    if asked is not None and len(st.query_params):  # an empty address is the menu's: all stays as it was
+        state["guests"] = list(dict.fromkeys(name for name in asked if name in fitting))[:MOST]
+        if strange := [name for name in asked if name not in fitting and name != host.name]:
+            names = ", ".join(repr(name[:60]) for name in strange[:3])
+            st.warning(
+                f"The link asks to compare with {names}, which is not here, cannot be read, or does not fit: it takes "
+                f"checkpoints of {host.dataset or 'a known data set'} with two latent dimensions."
+            )
+    state["guests"] = [name for name in state.get("guests", []) if name in fitting]
+    chosen = st.multiselect(
+        "Compare with",
+        fitting,
+        key="guests",
+        persist_state="session",
+        max_selections=MOST,
+        disabled=not fitting,
+        placeholder="other checkpoints of this data set" if fitting else "no other checkpoint of this data set",
+        format_func=lambda name: f"{name} ({found[name].label})",
+    )
+    return [found[name] for name in chosen]
+
+
+def fits(entry: Checkpoint, host: Checkpoint) -> bool:
+    """Whether `entry` can look at the host's images, and exactly."""
+    same = bool(host.dataset) and (entry.dataset, entry.shape) == (host.dataset, host.shape)
+    return same and not entry.problem and entry.latent == 2 and entry.name != host.name
 
 
 def title(entry: Checkpoint) -> str:

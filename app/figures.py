@@ -14,10 +14,27 @@ import numpy as np
 import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8A939C"
+SKY, VERMILION, PURPLE, YELLOW = "#56B4E9", "#D55E00", "#CC79A7", "#F0E442"
+# Where systems stand side by side, each wears its own. Okabe and Ito have five colours beside the true posterior's
+# blue, the best Gaussian's green, and black, lost on a dark ground: so two systems share one and differ by the dash.
+SYSTEMS: dict[str, tuple[str, str]] = {
+    "vae": (ORANGE, "solid"),
+    "sa": (ORANGE, "dot"),
+    "gpvae": (PURPLE, "solid"),
+    "laplace-vae": (PURPLE, "dot"),
+    "rme": (VERMILION, "solid"),
+    "me": (VERMILION, "dot"),
+    "iaf": (SKY, "solid"),
+    "hf": (SKY, "dot"),
+    "bvi-er1": (YELLOW, "solid"),
+    "bvi-er2": (YELLOW, "dot"),
+}
+PATH = "#4A4F55"  # a refinement's steps
+DASHES = ("solid", "dot", "dashdot", "longdashdot")  # "dash" is the best Gaussian's
 # Ten class colours that stay apart under the common colour blindnesses (Petroff 2021, "Accessible color sequences").
 CLASSES = ("#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6", "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD")
 DROPS = (1, 2, 4, 8, 16, 32)  # nats below the peak: where the true posterior's contours lie
-SIGMAS = (1, 2, 3)
+SIGMAS = (1, 2, 3)  # where q's outlines lie: a Gaussian's density has dropped by k² / 2 nats at k sigma
 OPACITIES = (0.14, 0.18, 0.23, 0.3, 0.38, 0.48)  # of the blue that each contour adds, from the outermost inwards
 
 Frame = tuple[float, float, float, float]
@@ -32,10 +49,51 @@ class Gaussian:
     scale: np.ndarray
     colour: str
     dash: str = "solid"
+    levels: tuple[int, ...] = SIGMAS
 
     def box(self, sigmas: float = 3) -> Frame:
         (x, y), (dx, dy) = self.loc, sigmas * self.scale
         return float(x - dx), float(x + dx), float(y - dy), float(y + dy)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Any other density in the latent plane, log q [len(z1), len(z2)] on a grid of its own, and how it is drawn.
+
+    `reach` is the drop in nats from its peak that bounds as much of its mass as 3 sigma do of a Gaussian's.
+    """
+
+    name: str
+    axes: tuple[np.ndarray, np.ndarray]
+    log_density: np.ndarray
+    peak: np.ndarray
+    reach: float
+    colour: str
+    dash: str = "solid"
+    levels: tuple[int, ...] = SIGMAS
+
+    @property
+    def farther(self) -> float | None:
+        """Where one more line lies, as a Gaussian's sigmas, if much of the mass lies below the third."""
+        sigma = (2 * self.reach) ** 0.5
+        return sigma if sigma > SIGMAS[-1] + 0.5 else None
+
+    def box(self) -> Frame:
+        inside = sigmas(self.log_density) <= (self.farther or SIGMAS[-1])
+        ends = [axis[inside.any(1 - side)][[0, -1]] for side, axis in enumerate(self.axes)]
+        return tuple(float(end) for pair in ends for end in pair)
+
+
+Outline = Gaussian | Density
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The stages of a refinement: the means of q [K, 2], the encoder's first, and the exact gap of each in nats."""
+
+    places: np.ndarray
+    gaps: np.ndarray
+    errors: np.ndarray
 
 
 def encoder(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
@@ -44,6 +102,16 @@ def encoder(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
 
 def best(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
     return Gaussian("best Gaussian", loc, scale, GREEN, "dash")
+
+
+def styles(systems: list[str]) -> list[tuple[str, str]]:
+    """Colour and dash of each system in one picture: its own, but for a second checkpoint of a system another dash."""
+    found: list[tuple[str, str]] = []
+    for system in systems:
+        colour, dash = SYSTEMS.get(system, (GREY, "solid"))
+        free = [other for other in (dash, *DASHES) if (colour, other) not in found]
+        found.append((colour, free[0] if free else dash))
+    return found
 
 
 def square_frame(bulk: Frame, boxes: list[Frame], reach: float = 4.0, margin: float = 0.15) -> Frame:
@@ -80,6 +148,12 @@ def heights(log_density: np.ndarray) -> np.ndarray:
     return -np.log2(np.clip(np.nan_to_num(drop, nan=np.inf), 0.5, 64.0))
 
 
+def sigmas(log_density: np.ndarray) -> np.ndarray:
+    """The drop from the peak as a Gaussian's standard deviations: k where it is k² / 2 nats."""
+    drop = np.nanmax(log_density) - log_density
+    return np.sqrt(2 * np.clip(np.nan_to_num(drop, nan=np.inf), 0, 1e4))
+
+
 def ellipse(loc: np.ndarray, scale: np.ndarray, sigmas: float, points: int = 73) -> tuple[np.ndarray, np.ndarray]:
     """The closed curve `sigmas` standard deviations from the mean of a diagonal Gaussian."""
     angle = np.linspace(0, 2 * np.pi, points)
@@ -89,20 +163,43 @@ def ellipse(loc: np.ndarray, scale: np.ndarray, sigmas: float, points: int = 73)
 def posterior_figure(
     axes: tuple[np.ndarray, np.ndarray],
     log_density: np.ndarray,
-    gaussians: list[Gaussian],
+    shapes: list[Outline],
     title: str,
     truth: np.ndarray | None = None,
+    path: Path | None = None,
+    notes: list[str] | None = None,
+    small: bool = False,
 ) -> go.Figure:
-    """The true posterior's contours under Gaussian outlines; log_density [len(z1), len(z2)], truth the z behind x."""
+    """The true posterior's contours under outlines; log_density [len(z1), len(z2)], truth the z behind x.
+
+    A small figure is one of many: no key, no legend.
+    """
+    side = float(np.ptp(axes[0]))
     traces = [contours(axes, log_density)]
-    for gaussian in gaussians:
-        traces += outlines(gaussian, side=float(np.ptp(axes[0])))
+    for shape in shapes:
+        traces += outlines(shape, side) if isinstance(shape, Gaussian) else density_lines(shape)
+    if path is not None:
+        traces += path_lines(path, side)
     if truth is not None:
-        marker = {"symbol": "star", "size": 13, "color": "#CC79A7", "line": {"width": 1, "color": "white"}}
+        marker = {"symbol": "star", "size": 13, "color": PURPLE, "line": {"width": 1, "color": "white"}}
         traces.append(go.Scatter(x=truth[:1], y=truth[1:], mode="markers", name="true z", marker=marker))
-    figure = go.Figure(traces, layout(title))
+    figure = go.Figure(traces, small_layout(title) if small else layout(title))
     for axis, points in (("xaxis", axes[0]), ("yaxis", axes[1])):
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
+    if notes:
+        figure.add_annotation(
+            text="<br>".join(notes),
+            x=0.01,
+            y=0.01,
+            xref="x domain",
+            yref="y domain",
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            showarrow=False,
+            font={"size": 11, "color": "#1B2530"},
+            bgcolor="rgba(255, 255, 255, 0.7)",
+        )
     return figure
 
 
@@ -123,27 +220,105 @@ def contours(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray) -> go
 
 
 def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
-    """The 1-2-3 sigma ellipses as one line, on a pale casing that keeps it apart from the blue; and the mean."""
-    curves = np.stack([ellipse(gaussian.loc, gaussian.scale, k) for k in SIGMAS])
+    """Its ellipses as one line, on a pale casing that keeps it apart from the blue; and the mean."""
+    curves = np.stack([ellipse(gaussian.loc, gaussian.scale, k) for k in gaussian.levels])
     # A missing point after each curve lifts the pen.
     x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
     shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
     roomy = gaussian.scale.min() > 0.02 * side  # else thick lines of three small ellipses would run together
-    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash if roomy else "solid"}
-    mean = {"symbol": "x-thin", "size": 9, "line": {"width": 2.6, "color": gaussian.colour}}
+    dash = "solid" if gaussian.dash == "dash" and not roomy else gaussian.dash
+    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": dash}
     return [
-        go.Scatter(line={"color": "rgba(255, 255, 255, 0.5)", "width": 4 if roomy else 0}, showlegend=False, **shared),
+        go.Scatter(line={"color": casing(gaussian.colour), "width": 4 if roomy else 0}, showlegend=False, **shared),
         go.Scatter(line=line, name=gaussian.name, **shared),
+        cross(gaussian.loc, "mean", gaussian.name, gaussian.colour),
+    ]
+
+
+def density_lines(density: Density) -> list[go.Contour | go.Scatter]:
+    """Outlines of any density where a Gaussian's 1-2-3 sigma ellipses would lie, on a casing; and its peak."""
+    height = sigmas(density.log_density).T.astype(np.float32)
+    shared = {
+        "x": density.axes[0].astype(np.float32),
+        "y": density.axes[1].astype(np.float32),
+        "z": height,
+        "autocontour": False,
+        "showscale": False,
+        "hoverinfo": "skip",
+        "legendgroup": density.name,
+    }
+    lines = [({"color": casing(density.colour), "width": 4.4}, density.levels, False)]
+    if density.farther:
+        lines.append(({"color": density.colour, "width": 1.1}, (density.farther,), False))
+    lines.append(({"color": density.colour, "width": 2.4, "dash": density.dash}, density.levels, True))
+    traces = [
+        go.Contour(
+            contours={"start": levels[0], "end": levels[-1], "size": 1, "coloring": "none"},
+            line=line,
+            name=density.name,
+            showlegend=named,
+            **shared,
+        )
+        for line, levels, named in lines
+    ]
+    return [*traces, cross(density.peak, "peak", density.name, density.colour)]
+
+
+def cross(place: np.ndarray, what: str, name: str, colour: str) -> go.Scatter:
+    return go.Scatter(
+        x=place[:1],
+        y=place[1:],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 9, "line": {"width": 2.6, "color": colour}},
+        showlegend=False,
+        legendgroup=name,
+        hovertemplate=f"{what} of {name}<br>z1 %{{x:.3f}}, z2 %{{y:.3f}}<extra></extra>",
+    )
+
+
+def casing(colour: str) -> str:
+    """What keeps a line apart from the ground: pale under dark colours, dark under pale ones."""
+    return "rgba(20, 30, 40, 0.6)" if colour in (YELLOW, SKY) else "rgba(255, 255, 255, 0.5)"
+
+
+def path_lines(path: Path, side: float, apart: float = 0.03) -> list[go.Scatter]:
+    """The means joined from the encoder's to the last; numbers where the dots stand apart, all of them on hovering."""
+    shown, last = [], None
+    for step, place in enumerate(path.places):
+        clear = last is None or np.hypot(*(place - last)) > apart * side
+        shown.append(str(step) if clear else "")
+        last = place if clear else last
+    uphill = np.prod(path.places[-1] - path.places[0]) > 0
+    names = ["the encoder's mean" if step == 0 else f"after step {step}" for step in range(len(shown))]
+    shared = {"x": path.places[:, 0], "y": path.places[:, 1], "legendgroup": "refinement"}
+    return [
         go.Scatter(
-            x=gaussian.loc[:1],
-            y=gaussian.loc[1:],
-            mode="markers",
-            marker=mean,
+            mode="lines",
+            line={"color": "rgba(255, 255, 255, 0.7)", "width": 4.5},
+            hoverinfo="skip",
             showlegend=False,
-            legendgroup=gaussian.name,
-            hovertemplate=f"mean of the {gaussian.name}<br>z1 %{{x:.3f}}, z2 %{{y:.3f}}<extra></extra>",
+            **shared,
+        ),
+        go.Scatter(
+            mode="lines+markers+text",
+            name="refinement",
+            line={"color": PATH, "width": 1.8},
+            marker={"size": 7, "color": "white", "line": {"width": 1.8, "color": PATH}},
+            text=shown,
+            textposition="top left" if uphill else "top right",  # beside the line, not on it
+            textfont={"size": 13, "weight": 700, "shadow": "auto"},
+            customdata=[f"{name}: {gap:.2f} nats" for name, gap in zip(names, path.gaps, strict=True)],
+            hovertemplate="%{customdata}<extra></extra>",
+            **shared,
         ),
     ]
+
+
+def outside(z: np.ndarray, weight: np.ndarray, frame: Frame) -> float:
+    """The share of points z [N, 2] that lie outside the frame, by their weights."""
+    left, right, bottom, top = frame
+    inside = (z[:, 0] >= left) & (z[:, 0] <= right) & (z[:, 1] >= bottom) & (z[:, 1] <= top)
+    return float(1 - weight[inside].sum() / weight.sum())
 
 
 def blue(opacity: float) -> str:
@@ -172,6 +347,20 @@ def layout(title: str) -> go.Layout:
         dragmode="pan",
         shapes=shapes,
         annotations=notes,
+    )
+
+
+def small_layout(title: str) -> go.Layout:
+    axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 4, "constrain": "domain"}
+    return go.Layout(
+        title={"text": title, "font": {"size": 13}, "x": 0, "xref": "container", "y": 0.98, "yanchor": "top"},
+        xaxis=axis,
+        yaxis={"scaleanchor": "x", **axis},
+        margin={"l": 34, "r": 4, "t": 46, "b": 26},
+        showlegend=False,
+        hovermode="closest",
+        uirevision=title,
+        dragmode="pan",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.session import Checkpoint, Codes, Look, Pick
 
 SHOWN = 24  # thumbnails in the strip
 PICTURE_HEIGHT = 610
+UNSEEN = 0.02  # of q's mass: more than this outside the picture's frame is said
 HIDE_BAR = {"displayModeBar": False, "scrollZoom": False}
 
 
@@ -38,12 +40,65 @@ def drawn(codes: Codes, seed: int) -> list[int]:
     return [*first.tolist(), *order[~np.isin(order, first)][: SHOWN - len(first)].tolist()]
 
 
-def picture(look: Look) -> None:
-    gaussians = [figures.encoder(look.q_loc, look.q_scale), figures.best(look.best_loc, look.best_scale)]
-    figure = figures.posterior_figure(look.axes, look.log_density, gaussians, name(look), look.truth)
-    alt = f"{name(look)}: contours of the true posterior under the encoder's and the best Gaussian's ellipses. "
+def picture(
+    entries: list[tuple[Checkpoint, Look]], path: figures.Path | None, names: dict[str, str] | None = None
+) -> None:
+    """The true posterior of the first look under its q and the others', and the path that refines the first.
+
+    `names`, the systems' by the checkpoints', is given where others are compared with the first.
+    """
+    look, levels = entries[0][1], figures.SIGMAS if len(entries) < 3 else figures.SIGMAS[-1:]
+    if len(entries) == 1:
+        axes, log_density = look.axes, look.log_density
+    else:
+        checkpoint = entries[0][0]
+        digests = tuple(entry.digest for entry, _ in entries)
+        axes, log_density = session.ground(digests, look.pick, checkpoint, [look for _, look in entries])
+    if names is None:
+        shapes = [outline(look, "encoder q(z|x)", figures.ORANGE)]
+    else:
+        styles = figures.styles([entry.recipe for entry, _ in entries])
+        shapes = [
+            replace(outline(look, names[entry.name], *style), levels=levels)
+            for (entry, look), style in zip(entries, styles, strict=True)
+        ]
+    notes = remarks(axes, shapes, [look for _, look in entries])
+    notes += ["each q by its line of 3 sd"] if len(levels) == 1 else []
+    shapes.append(replace(figures.best(look.best_loc, look.best_scale), levels=levels))
+    figure = figures.posterior_figure(axes, log_density, shapes, name(look), look.truth, path, notes)
+    drawn = "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses"
+    alt = f"{name(look)}: contours of the true posterior under {drawn} and the best Gaussian's ellipses. "
     with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
         st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=alt + words.headline(look))
+
+
+def outline(look: Look, name: str, colour: str, dash: str = "solid") -> figures.Outline:
+    """q(z|x) as it is drawn: a diagonal Gaussian by its ellipses, any other by lines of equal density."""
+    if look.q.family:
+        return session.outline(look.q, name, colour, dash)
+    return figures.Gaussian(name, look.q_loc, look.q_scale, colour, dash)
+
+
+def colour(host: Checkpoint, guests: list[Checkpoint]) -> str:
+    """That of the host's q: the encoder's orange where it is alone, its system's among others."""
+    return figures.styles([host.recipe])[0][0] if guests else figures.ORANGE
+
+
+def labels(entries: list[Checkpoint]) -> list[str]:
+    """The systems' names, with the checkpoint's where two are of one system."""
+    names = [entry.label for entry in entries]
+    return [f"{entry.label}, {entry.name}" if names.count(entry.label) > 1 else entry.label for entry in entries]
+
+
+def remarks(axes: tuple[np.ndarray, np.ndarray], shapes: list[figures.Outline], looks: list[Look]) -> list[str]:
+    """What of q cannot be seen in the frame."""
+    frame = tuple(float(end) for axis in axes for end in (axis[0], axis[-1]))
+    shares = [figures.outside(look.q.z, look.q.weight, frame) for look in looks]
+    return [
+        f"{min(99, round(100 * share)) if share < 1 else 100} % of {shape.name} lies outside this frame"
+        for shape, share in zip(shapes, shares, strict=True)
+        if share > UNSEEN
+    ]
 
 
 def name(look: Look) -> str:
@@ -51,22 +106,33 @@ def name(look: Look) -> str:
     return what if look.label is None else f"{what}, a {look.label}" if look.pick.kind == "image" else what
 
 
-def numbers(look: Look) -> None:
+def numbers(look: Look, colour: str = figures.ORANGE) -> None:
+    """The answer in words and numbers; `colour` is that of q in the picture."""
     rows = "".join(
         f'<div class="row" style="border-color: {row.colour or "transparent"}"><dt>{escape(row.name)}'
         f"<b>{escape(row.value)}</b></dt><dd>{escape(row.meaning)}</dd></div>"
-        for row in words.numbers(look)
+        for row in words.numbers(look, colour)
     )
     st.html(
-        f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look)}'
+        f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look, colour)}'
         f"{pictures(look)}<small>{escape(name(look))}; all numbers in nats</small><dl>{rows}</dl></section>"
     )
 
 
-def bar(look: Look) -> str:
-    """The gap's two parts, side by side: first what amortization loses, then what no Gaussian could win."""
+def bar(look: Look, q: str) -> str:
+    """The gap's two parts, side by side: first what amortization loses, then what no Gaussian could win.
+
+    Where q is no diagonal Gaussian the gaps are no parts of one another: one bar for q's, one for the best Gaussian's.
+    """
+    if look.q.family:
+        longest = max(look.gap, look.approximation, 1e-9)
+        return "".join(
+            f'<div class="bar" aria-hidden="true"><i style="width: {100 * max(gap, 0) / longest:.1f}%; '
+            f'background: {colour}"></i></div>'
+            for gap, colour in ((look.gap, q), (look.approximation, figures.GREEN))
+        )
     share = 100 * min(1, look.amortization / max(look.gap, 1e-9))
-    blocks = ((share, figures.ORANGE), (100 - share, figures.GREEN))
+    blocks = ((share, q), (100 - share, figures.GREEN))
     drawn = "".join(f'<i style="width: {width:.1f}%; background: {colour}"></i>' for width, colour in blocks)
     return f'<div class="bar" aria-hidden="true">{drawn}</div>'
 
@@ -85,6 +151,7 @@ STYLE = """<style>
 }
 .look p { font-size: 1.05rem; font-weight: 600; line-height: 1.35; margin: 0 0 .5rem; }
 .look .bar { display: flex; height: 8px; gap: 2px; border-radius: 4px; overflow: hidden; margin-bottom: .7rem; }
+.look .bar:has(+ .bar) { margin-bottom: 3px; }
 .look .pair { display: flex; gap: .8rem; margin-bottom: .4rem; }
 .look figure { margin: 0; }
 .look img { width: 112px; height: 112px; image-rendering: pixelated; border-radius: 4px; background: #000; }
@@ -152,6 +219,7 @@ def nothing_to_show(checkpoint: Checkpoint | None) -> None:
 
 def explanation() -> None:
     with st.expander("How is this computed?"):
+        st.markdown(LINES)
         st.latex(r"\log p(x) = \underbrace{\mathrm{ELBO}(q)}_{\text{bound}} + \mathrm{KL}(q(z|x)\,\|\,p(z|x))")
         st.latex(
             r"\mathrm{KL}(q\,\|\,p) = \underbrace{\mathrm{KL}(q^*\,\|\,p)}_{\text{approximation gap}} + "
@@ -160,6 +228,12 @@ def explanation() -> None:
         st.markdown(EXPLANATION)
 
 
+LINES = """
+A diagonal Gaussian q is drawn by its ellipses of 1, 2 and 3 standard deviations. Any other q (a mixture, a flow, a
+Gaussian of full covariance) is drawn by lines of equal density, where log q has dropped by 0.5, 2 and 4.5 nats from its
+peak: of a Gaussian these are the very same ellipses. Where much of q lies lower still, a thin line encloses
+98.9 % of it, what 3 sigma hold of a Gaussian. More than two q in one picture are drawn by their outermost lines alone.
+"""
 EXPLANATION = """
 $q^*$ is the diagonal Gaussian with the least $\\mathrm{KL}(q^*\\,\\|\\,p(z|x))$ for this one image (Cremer et al. 2018,
 *Inference Suboptimality in Variational Autoencoders*).
@@ -167,6 +241,9 @@ $q^*$ is the diagonal Gaussian with the least $\\mathrm{KL}(q^*\\,\\|\\,p(z|x))$
 With two latent dimensions the integral over $z$ can be done outright. The decoder is evaluated once on a grid over the
 latent plane; its maxima and the encoder's mean start an ascent, and each mode is then integrated on a fine patch of its
 own, halving the step until two results agree. The uncertainty beside a number is that integration's own estimate.
+
+The two parts are given only where q is a diagonal Gaussian. A mixture, a flow or a full covariance can be nearer to
+$p(z|x)$ than $q^*$, and an amortization gap would then be negative: there the whole gap stands beside that of $q^*$.
 
 `vaecore.exact.split_gap` gives $\\log p(x)$, the ELBO and both gaps; `vaecore.exact.true_posterior` the posterior;
 `vaecore.exact.best_gaussian` $q^*$; `vaecore.evaluation.log_evidence` the IWAE bound (Burda et al. 2016).

@@ -4,6 +4,7 @@ The only file that caches, and the only one of the app that touches torch or vae
 first paint must not wait for them.
 """
 
+import hashlib
 import os
 import threading
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+    from torch.distributions import Distribution
 
     from vaecore import VAE
     from vaecore.exact import Overview
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 ICON = str(ROOT / "app" / "icon.svg")
 GRID = 28  # points a side of the picture's grid, crowded where the two Gaussians lie: decoded within 50 ms
+DRAWS = 1024  # of q, or of each of its components: they say where it lies
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
 # One at a time: two would only share the same cores, and torch's one random generator.
@@ -46,6 +49,7 @@ class Checkpoint:
     label: str = ""
     metrics: dict | None = None
     problem: str = ""
+    recipe: str = ""
 
 
 class Pick(NamedTuple):
@@ -68,6 +72,19 @@ class Codes:
 
 
 @dataclass(frozen=True, eq=False)
+class Sketch:
+    """What can be drawn of q(z|x): where its mass lies and, if it is not a diagonal Gaussian, its density."""
+
+    family: str  # "" for a diagonal Gaussian
+    z: np.ndarray  # draws [N, 2], with their weights [N]
+    weight: np.ndarray
+    peak: np.ndarray
+    axes: tuple[np.ndarray, np.ndarray] | None = None
+    log_density: np.ndarray | None = None
+    reach: float = 0.0  # nats below the peak: there lies the line that holds as much as a Gaussian's 3 sigma
+
+
+@dataclass(frozen=True, eq=False)
 class Look:
     """Everything that the page shows of one image: pictures [C, H, W], places in the latent plane, nats."""
 
@@ -78,6 +95,7 @@ class Look:
     truth: np.ndarray | None  # the z that a sample came from
     q_loc: np.ndarray
     q_scale: np.ndarray
+    q: Sketch
     best_loc: np.ndarray
     best_scale: np.ndarray
     axes: tuple[np.ndarray, np.ndarray]
@@ -90,6 +108,7 @@ class Look:
     error: float  # the estimate of log p(x)'s error
     gap_error: float
     modes: int
+    bulk: figures.Frame  # where the true posterior is within 8 nats of its peak
 
     @property
     def gap(self) -> float:
@@ -134,15 +153,18 @@ def checkpoints() -> dict[str, Checkpoint]:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa: ARG001  stamps: read anew when changed
-    from vaecore import RECIPES
     from vaecore import checkpoints as shelf
+    from vaecore import recipes
 
     path = Path(folder)
     try:
         config, metrics, digest = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
-    recipe = RECIPES.get(config["recipe"])
+    try:
+        label = recipes.label(config)
+    except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
+        label = config["recipe"]
     return Checkpoint(
         path.name,
         path,
@@ -150,12 +172,13 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
         config["dataset"] or "",
         tuple(config["data_shape"]),
         config["latent_dim"],
-        recipe.label if recipe else config["recipe"],
+        label,
         metrics,
+        recipe=config["recipe"],
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def model(digest: str, _folder: Path) -> "VAE":
     from vaecore import load
 
@@ -167,7 +190,7 @@ def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
     return stored_analysis(digest, stamp(digest, folder), folder)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def stored_analysis(digest: str, stamp: tuple[int, ...], _folder: Path) -> "dict[str, Tensor]":
     from vaecore.checkpoints import read_analysis
 
@@ -182,18 +205,19 @@ def stamp(digest: str, folder: Path) -> tuple[int, ...]:
     return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+# As many as can stand side by side, so that no click decodes a grid anew: up to 125 MB each for images of 28 x 28.
+@st.cache_resource(max_entries=10, show_spinner=False)
 def overview(digest: str, _checkpoint: Checkpoint) -> "Overview":
     import torch
 
     from vaecore.exact import Overview
 
-    vae, places = model(digest, _checkpoint.folder), codes(digest, _checkpoint)
+    vae, places = model(digest, _checkpoint.folder), prepared(_checkpoint)
     with computing():
         return Overview(vae, torch.from_numpy(places.loc))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
     stored = analysis(digest, _checkpoint.folder)
     if "test.loc" in stored:
@@ -206,19 +230,32 @@ def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
 
             torch.manual_seed(0)
             return Codes(vae.prior().sample((SCATTERED,)).numpy(), None, from_prior=True)
+        from vaecore import VAE
         from vaecore.evaluation import encode
 
+        # A refinement would take minutes for a test set: where none is stored, the map shows what it starts from.
+        vae = VAE(vae.prior, vae.encoder, vae.decoder)
         labels = split(_checkpoint.dataset).labels
         return Codes(encode(vae, found)[0].numpy(), None if labels is None else labels.numpy().astype(np.uint8))
 
 
 def prepared(checkpoint: Checkpoint) -> Codes:
-    """The checkpoint's codes, with its grid decoded: what every image needs."""
+    """The checkpoint's codes: what every image needs."""
     places = codes(checkpoint.digest, checkpoint)
     if places.loc.ndim != 2 or places.loc.shape[1] != 2 or not np.isfinite(places.loc).all():
         raise ValueError(f"The analysis stored with {checkpoint.name} does not hold two finite numbers for each image.")
-    overview(checkpoint.digest, checkpoint)
     return places
+
+
+def decoded(checkpoint: Checkpoint, pick: Pick) -> None:
+    """Decode the checkpoint's grid, once, where what is stored with it does not answer for the image."""
+    if stored_gap(checkpoint.digest, pick, checkpoint) is None or refines(checkpoint):
+        overview(checkpoint.digest, checkpoint)
+
+
+def refines(checkpoint: Checkpoint) -> bool:
+    """Whether q is refined step by step."""
+    return hasattr(model(checkpoint.digest, checkpoint.folder).refine, "path")
 
 
 # ---- data
@@ -285,32 +322,93 @@ def thumbnails(digest: str, kind: str, indices: tuple[int, ...], _checkpoint: Ch
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def look(digest: str, pick: Pick, _checkpoint: Checkpoint) -> Look:
+def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host: Checkpoint | None = None) -> Look:
+    """What a checkpoint makes of an image: of its own, or as a guest of that of the checkpoint `host`."""
     import torch
 
     from vaecore.evaluation import log_evidence
 
-    vae, x, places = model(digest, _checkpoint.folder), image(_checkpoint, pick), codes(digest, _checkpoint)
+    owner = _host or _checkpoint
+    vae, x, places = model(digest, _checkpoint.folder), image(owner, pick), codes(owner.digest, owner)
+    alike = owner if same_posterior(_checkpoint, owner) else _checkpoint
+    found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, alike)
+    frame = found.pop("frame")
     with computing():
         q = vae.posterior(x)
-        found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint)
-        frame = found.pop("frame")
         torch.manual_seed(pick.index)
-        q_loc, q_scale = q.mean[0].numpy(), q.stddev[0].numpy()
-        axes = grid(frame, q_loc, q_scale, found)
+        q_loc, q_scale, drawn = q.mean[0].numpy(), q.stddev[0].numpy(), sketch(q)
+        axes = grid(frame, [box(drawn, q_loc, q_scale), figures.best(found["best_loc"], found["best_scale"]).box()])
         return Look(
             pick=pick,
             label=None if places.labels is None else int(places.labels[pick.index]),
             original=x[0].numpy(),
-            reconstruction=vae.likelihood(q.mean).mean[0].numpy(),
-            truth=places.loc[pick.index] if pick.kind == "sample" else None,
+            reconstruction=vae.likelihood(torch.from_numpy(drawn.peak)[None]).mean[0].numpy(),
+            truth=places.loc[pick.index] if pick.kind == "sample" and not host else None,
             q_loc=q_loc,
             q_scale=q_scale,
+            q=drawn,
             axes=axes,
             log_density=log_joint(vae, x, axes) - found["log_evidence"],
             iwae=float(log_evidence(vae, x, samples=100)),
+            bulk=frame,
             **found,
         )
+
+
+def sketch(q: "Distribution") -> Sketch:
+    """Draws that stand for q(z|x), batch_shape [1], and, unless ellipses say it all, its density where they lie."""
+    import torch
+
+    from vaecore.distributions import draw, is_diagonal
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        z, weight = (t[:, 0] for t in draw(q, DRAWS))
+    if is_diagonal(q):
+        return Sketch("", z.numpy(), weight.numpy(), q.mean[0].numpy())
+    log_q = q.log_prob(z[:, None])[:, 0]
+    order = log_q.argsort(descending=True)
+    held = weight[order].cumsum(0) >= 0.989  # of a Gaussian's mass lies within 3 sigma
+    reach = float(log_q[order[0]] - log_q[order[int(held.float().argmax())]])
+    parts = z.reshape(DRAWS, -1, 2)  # one row of draws after another, a component each
+    near = (log_q >= log_q.max() - max(reach, 4.5) - 0.5).reshape(DRAWS, -1)
+    boxes = [widened(parts[near[:, m], m].numpy()) for m in range(parts.shape[1]) if near[:, m].sum() > 1]
+    whole = tuple(pick([box[side] for box in boxes]) for side, pick in enumerate((min, max, min, max)))
+    count = min(48 + 16 * len(boxes), 120)
+    axes = tuple(
+        figures.axis_points(*whole[side], [box[side] for box in boxes], count).astype(np.float32)
+        for side in (slice(0, 2), slice(2, 4))
+    )
+    nodes = torch.cartesian_prod(*map(torch.from_numpy, axes))
+    log_density = q.log_prob(nodes[:, None])[:, 0].reshape(count, count)
+    return Sketch(family(q), z.numpy(), weight.numpy(), z[order[0]].numpy(), axes, log_density.numpy(), reach)
+
+
+def widened(z: np.ndarray, margin: float = 0.15) -> figures.Frame:
+    """The box around points [N, 2], and somewhat more."""
+    low, high = z.min(0), z.max(0)
+    (left, bottom), (right, top) = low - margin * (high - low), high + margin * (high - low)
+    return float(left), float(right), float(bottom), float(top)
+
+
+def family(q: "Distribution") -> str:
+    """What kind of density a q(z|x) is that is no diagonal Gaussian."""
+    from torch.distributions import MixtureSameFamily, MultivariateNormal, TransformedDistribution
+
+    if isinstance(q, MixtureSameFamily):
+        return f"mixture of {q.mixture_distribution.logits.shape[-1]} Gaussians"
+    if isinstance(q, MultivariateNormal):
+        return "Gaussian of full covariance"
+    return "flow" if isinstance(q, TransformedDistribution) else "density of its own kind"
+
+
+def box(drawn: Sketch, loc: np.ndarray, scale: np.ndarray) -> figures.Frame:
+    """Where q's outlines lie."""
+    return figures.encoder(loc, scale).box() if drawn.axes is None else outline(drawn).box()
+
+
+def outline(drawn: Sketch, name: str = "", colour: str = figures.ORANGE, dash: str = "solid") -> figures.Density:
+    return figures.Density(name, drawn.axes, drawn.log_density, drawn.peak, drawn.reach, colour, dash)
 
 
 def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
@@ -326,10 +424,14 @@ def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     return {**numbers, **places, "modes": int(row["modes"]), "frame": tuple(row["frame"].tolist())}
 
 
-def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint) -> dict:
+def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkpoint | None = None) -> dict:
+    """The exact results; `owner` is the checkpoint whose grid serves, itself or one of equal prior and decoder."""
     from vaecore.exact import split_gap
 
-    gap = split_gap(model(digest, checkpoint.folder), x, overview(digest, checkpoint))
+    owner = owner or checkpoint
+    grid = overview(owner.digest, owner)  # first: one who waits for it must not hold the cores
+    with computing():
+        gap = split_gap(model(digest, checkpoint.folder), x, grid)
     numbers = {name: float(getattr(gap, name)) for name in NUMBERS}
     return {
         **numbers,
@@ -343,11 +445,9 @@ def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint) -> dict:
 NUMBERS = ("log_evidence", "elbo", "approximation", "amortization", "error", "gap_error")
 
 
-def grid(frame: figures.Frame, q_loc: np.ndarray, q_scale: np.ndarray, found: dict) -> tuple[np.ndarray, np.ndarray]:
-    """The picture's grid: square, finest where the two Gaussians lie."""
-    shapes = [figures.encoder(q_loc, q_scale), figures.best(found["best_loc"], found["best_scale"])]
-    boxes = [shape.box() for shape in shapes]
-    square = figures.square_frame(frame, boxes)
+def grid(frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
+    """The picture's grid: square, finest where the outlines lie."""
+    square = figures.square_frame(frame, boxes, reach)
     return tuple(
         figures.axis_points(*square[side], [box[side] for box in boxes], GRID) for side in (slice(0, 2), slice(2, 4))
     )
@@ -361,6 +461,66 @@ def log_joint(vae: "VAE", x: "Tensor", axes: tuple[np.ndarray, np.ndarray]) -> n
 
     z = torch.cartesian_prod(*(torch.from_numpy(axis) for axis in axes))
     return Joint(vae, x)(z[None, None], torch.ones(1, 1, dtype=bool)).numpy().reshape(len(axes[0]), len(axes[1]))
+
+
+# ---- side by side
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def likelihood(digest: str, _checkpoint: Checkpoint) -> str:
+    """A digest of p(x, z): checkpoints that agree in it have the same true posterior for every image."""
+    import torch
+
+    vae = model(digest, _checkpoint.folder)
+    with computing():
+        # The prior by its values, for it may lean on the encoder's weights.
+        places = torch.linspace(-3, 3, 64).reshape(-1, 2)
+        parts = [vae.prior().log_prob(places), *vae.decoder.state_dict().values()]
+    found = hashlib.sha256(repr(vae.decoder).encode())
+    for part in parts:
+        found.update(part.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def same_posterior(one: Checkpoint, other: Checkpoint) -> bool:
+    return one.digest == other.digest or likelihood(one.digest, one) == likelihood(other.digest, other)
+
+
+def guest(checkpoint: Checkpoint, pick: Pick, host: Checkpoint) -> Look:
+    """What `checkpoint` makes of the image that the host shows."""
+    if pick.kind == "image" and not same_posterior(checkpoint, host):
+        return look(checkpoint.digest, pick, checkpoint)
+    return look(checkpoint.digest, pick, checkpoint, host.digest, host)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def ground(digests: tuple[str, ...], pick: Pick, _host: Checkpoint, _looks: list[Look]) -> tuple:  # noqa: ARG001
+    """The picture's axes and log p(z|x) on them, for several q of one true posterior."""
+    boxes = [box(look.q, look.q_loc, look.q_scale) for look in _looks]
+    first = _looks[0]
+    axes = grid(first.bulk, [*boxes, figures.best(first.best_loc, first.best_scale).box()], reach=2.5)
+    x = image(_host, pick)
+    with computing():
+        return axes, log_joint(model(_host.digest, _host.folder), x, axes) - first.log_evidence
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def path(digest: str, pick: Pick, _checkpoint: Checkpoint) -> figures.Path | None:
+    """What the checkpoint's refinement does to q, step by step; None if it has none."""
+    from vaecore.exact import true_posterior
+
+    if not refines(_checkpoint):
+        return None
+    vae, x, grid = model(digest, _checkpoint.folder), image(_checkpoint, pick), overview(digest, _checkpoint)
+    with computing():
+        posterior = true_posterior(vae, x, grid)
+        stages = vae.refine.path(vae, x, vae.encoder(x))
+        found = [posterior.divergence(q) for q in stages]
+    return figures.Path(
+        np.stack([q.mean[0].numpy() for q in stages]),
+        np.array([float(gap) for gap, _ in found]),
+        np.array([float(error) for _, error in found]),
+    )
 
 
 # ---- before anyone asks

@@ -10,7 +10,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import vaecore
-from app import session
+from app import figures, session
 
 MAIN = str(Path(session.__file__).parent / "main.py")
 LIMIT = 60  # seconds for a page: torch may be imported on the way
@@ -28,6 +28,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nameless", (1, 8, 8), 2, None),
     ):
         vaecore.save(vaecore.build("vae", shape, latent), folder / name, dataset=dataset)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def family(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`alpha` and every system: with a decoder of its own, and, as `with-NAME`, with alpha's."""
+    folder, alpha = tmp_path_factory.mktemp("family"), vaecore.load(shelf / "alpha")
+    shutil.copytree(shelf / "alpha", folder / "alpha")
+    torch.manual_seed(1)
+    for name in vaecore.RECIPES:
+        vae = vaecore.build(name, (1, 8, 8))
+        vaecore.save(vae, folder / name, dataset="digits")
+        vae.decoder.load_state_dict(alpha.decoder.state_dict())
+        if name in ("sa", "laplace-vae"):
+            vae.encoder.load_state_dict(alpha.encoder.state_dict())
+        vaecore.save(vae, folder / f"with-{name}", dataset="digits")
     return folder
 
 
@@ -182,6 +198,24 @@ def test_stored_results_are_the_computed_ones() -> None:
     assert stored["frame"] == pytest.approx(computed["frame"])
 
 
+def test_a_stored_image_waits_for_no_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vaecore import exact
+
+    checkpoint, pick = session.checkpoints()["beta"], session.Pick("image", 4)
+    found = session.computed_gap(checkpoint.digest, session.image(checkpoint, pick), checkpoint)
+    rows = {f"exact.{name}": torch.as_tensor(value)[None].repeat_interleave(5, 0) for name, value in found.items()}
+    session.analysis(checkpoint.digest, checkpoint.folder).update(rows)
+    session.overview.clear()
+    session.look.clear()
+    made, whole = [], exact.Overview.__init__
+    monkeypatch.setattr(exact.Overview, "__init__", lambda *args, **named: made.append(1) or whole(*args, **named))
+    opened(checkpoint="beta", image="4")
+    assert not made
+    opened(checkpoint="beta", image="5")
+    session.stored_analysis.clear()
+    assert made
+
+
 def test_two_visitors_at_once_get_the_same_answers() -> None:
     checkpoint, looks = session.checkpoints()["alpha"], []
     session.prepared(checkpoint)
@@ -198,9 +232,141 @@ def test_two_visitors_at_once_get_the_same_answers() -> None:
     assert looks[0] == looks[1] == looks[2]
 
 
+DIAGONAL = ("vae", "sa", "gpvae")
+
+
+@pytest.mark.parametrize("name", vaecore.RECIPES)
+def test_every_system_has_its_page(name: str, family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(family))
+    app = opened(checkpoint=name, image="3")
+    assert not app.error
+    assert 'data-pick="image-3"' in panel(app)
+    assert ("amortization gap" in panel(app)) == (name in DIAGONAL)
+    assert ("gap of the best diagonal Gaussian" in panel(app)) == (name not in DIAGONAL)
+    assert ("The 4 steps of the refinement" in beside(app)) == (name in ("sa", "laplace-vae"))
+    assert ("refinement" in app.get("plotly_chart")[0].proto.spec) == (name in ("sa", "laplace-vae"))
+
+
+def beside(app: AppTest) -> str:
+    """The HTML of the path and of the table."""
+    return " ".join(element.proto.body for element in app.get("html") if "class='beside'" in element.proto.body)
+
+
+def test_a_shared_decoder_is_overlaid_and_another_stands_beside(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(family))
+    guests = ["with-rme", "with-gpvae", "iaf"]
+    app = opened(checkpoint="alpha", image="3", **{"with": guests})
+    assert app.multiselect[0].value == guests
+    large, small = (chart.proto.spec for chart in app.get("plotly_chart"))
+    assert all(f'"{label}"' in large for label in ("VAE", "RME(5)", "GPVAE"))
+    assert "IAF(4)" not in large
+    assert "IAF(4): gap" in small
+    assert all(f"data-name='{name}'" in beside(app) for name in ("alpha", *guests))
+    assert app.query_params["with"] == guests
+    app.multiselect[0].unselect("iaf").run()
+    assert len(app.get("plotly_chart")) == 1
+    assert app.query_params["with"] == guests[:2]
+
+
+@pytest.mark.parametrize("guest", ["nothing", "cubic", "mnist", "nameless", "<b>"])
+def test_a_wrong_guest_in_the_link_is_named(guest: str) -> None:
+    app = opened(checkpoint="alpha", image="3", **{"with": [guest, "beta"]})
+    assert guest in app.warning[0].value
+    assert app.multiselect[0].value == ["beta"]
+    assert "data-name='beta'" in beside(app)
+
+
+def test_a_broken_guest_is_named_and_the_rest_goes_on(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("alpha", "beta", "mixed"):
+        shutil.copytree(shelf / name.replace("mixed", "alpha"), tmp_path / name)
+    shutil.copy(shelf / "cubic" / "model.safetensors", tmp_path / "mixed" / "model.safetensors")
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(tmp_path))
+    app = opened(checkpoint="alpha", image="3", **{"with": ["mixed", "beta"]})
+    assert "does not fit its config.json" in app.error[0].value
+    assert "data-name='beta'" in beside(app)
+
+
+def test_two_of_one_system_are_told_apart() -> None:
+    app = opened(checkpoint="alpha", image="3", **{"with": ["beta"]})
+    assert "VAE, beta: gap" in app.get("plotly_chart")[1].proto.spec
+
+
+def test_guests_look_at_the_very_same_sample(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(family))
+    found, pick = session.checkpoints(), session.Pick("sample", 3)
+    host = found["alpha"]
+    looks = [session.guest(found[name], pick, host) for name in ("with-rme", "iaf")]
+    own = session.look(host.digest, pick, host)
+    assert all((look.original == own.original).all() for look in looks)
+    assert looks[0].log_evidence == pytest.approx(own.log_evidence, abs=0.02)
+    assert looks[1].log_evidence != pytest.approx(own.log_evidence, abs=0.02)
+    assert (session.look(found["iaf"].digest, pick, found["iaf"]).original != own.original).any()
+
+
+def test_equal_weights_of_two_systems_are_not_confused(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(family))
+    found = session.checkpoints()
+    weights = [found[name].folder / "model.safetensors" for name in ("alpha", "with-sa")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert found["alpha"].digest != found["with-sa"].digest
+    assert session.same_posterior(found["alpha"], found["with-sa"])
+    assert not session.same_posterior(found["alpha"], found["sa"])
+
+
+@pytest.mark.parametrize("name", ["sa", "laplace-vae"])
+def test_a_path_leads_from_the_encoder_to_q(name: str, family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(family))
+    found, pick = session.checkpoints(), session.Pick("image", 3)
+    host, refined = found["alpha"], found[f"with-{name}"]
+    path, look = session.path(refined.digest, pick, refined), session.look(refined.digest, pick, refined)
+    plain = session.look(host.digest, pick, host)
+    assert len(path.gaps) == 5
+    assert path.places[0] == pytest.approx(plain.q_loc)
+    assert path.gaps[0] == pytest.approx(plain.gap, abs=0.05)
+    assert path.places[-1] == pytest.approx(look.q_loc)
+    assert path.gaps[-1] == pytest.approx(look.gap, abs=0.02)
+    assert session.path(host.digest, pick, host) is None
+
+
+def test_a_mixtures_sketch_holds_each_component_that_matters() -> None:
+    from torch.distributions import Categorical
+
+    from vaecore.distributions import Mixture, diagonal
+
+    loc, log_sd = torch.tensor([[0.0, 0.0], [9.0, -4.0], [40.0, 0.0]]), torch.tensor([0.02, 0.5, 0.1]).log()
+    parts = diagonal(torch.cat([loc, 2 * log_sd[:, None].expand(3, 2)], 1)[None])
+    drawn = session.sketch(Mixture(Categorical(torch.tensor([[0.7, 0.2999, 0.0001]])), parts))
+    left, right, bottom, top = session.outline(drawn).box()
+    # The wide one's peak lies 7.3 nats below the narrow one's, and it holds 30 %; the third holds nothing.
+    assert drawn.family == "mixture of 3 Gaussians"
+    assert drawn.peak == pytest.approx([0, 0], abs=0.02)
+    assert left == pytest.approx(-0.08, abs=0.04)
+    assert top == pytest.approx(0.08, abs=0.04)
+    assert right == pytest.approx(10.5, abs=0.6)
+    assert bottom == pytest.approx(-5.5, abs=0.6)
+    assert drawn.weight.sum() == pytest.approx(1, abs=1e-4)
+    held = [figures.outside(drawn.z, drawn.weight, frame) for frame in ((-1, 1, -1, 1), (-1, 12, -7, 1))]
+    assert held == pytest.approx([0.3, 0.0001], abs=1e-3)
+
+
+def test_a_sketch_of_a_full_covariance_is_its_density() -> None:
+    from torch.distributions import MultivariateNormal
+
+    q = MultivariateNormal(torch.tensor([[1.0, -2.0]]), torch.tensor([[[0.09, 0.05], [0.05, 0.04]]]))
+    drawn = session.sketch(q)
+    assert drawn.reach == pytest.approx(4.5, abs=0.8)
+    left, right, bottom, top = session.outline(drawn).box()
+    assert (left, right) == pytest.approx((0.1, 1.9), abs=0.07)
+    assert (bottom, top) == pytest.approx((-2.6, -1.4), abs=0.05)
+    at = torch.tensor([[drawn.axes[0][20], drawn.axes[1][30]]])
+    assert drawn.log_density[20, 30] == pytest.approx(float(q.log_prob(at)), rel=1e-5)
+
+
 def test_the_first_paint_does_not_wait_for_torch() -> None:
     import subprocess
 
     code = "import sys; from app import main; sys.exit('torch' in sys.modules)"
-    code = code.replace("main", "choices, figures, panels, session, widgets, words")
+    code = code.replace("main", "choices, comparison, figures, panels, session, widgets, words")
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(MAIN).parents[1], check=False).returncode == 0

@@ -5,10 +5,13 @@ import base64
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from app import figures
 
@@ -46,6 +49,85 @@ def test_outlines_hold_three_separate_curves() -> None:
     assert np.isnan(x).sum() == np.isnan(y).sum() == 3
     assert (np.nanmin(x), np.nanmax(x)) == pytest.approx((0.7, 1.3))
     assert (np.nanmin(y), np.nanmax(y)) == pytest.approx((1.4, 2.6), abs=1e-3)
+
+
+def interpolated(trace: go.Contour, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What a contour trace holds at points: linear along either axis."""
+    return RegularGridInterpolator((np.asarray(trace.y), np.asarray(trace.x)), np.asarray(trace.z))(np.stack([y, x], 1))
+
+
+def density(log_q: Callable[[np.ndarray, np.ndarray], np.ndarray], reach: float = 4.5) -> figures.Density:
+    axes = np.linspace(-4, 6, 121), np.linspace(-5, 4, 101)
+    return figures.Density("q", axes, log_q(*np.meshgrid(*axes, indexing="ij")), np.zeros(2), reach, figures.ORANGE)
+
+
+def test_a_gaussians_density_lines_are_its_ellipses() -> None:
+    loc, scale = np.array([1.0, -0.5]), np.array([1.2, 0.8])
+    shape = density(lambda x, y: 7 - 0.5 * (((x - loc[0]) / scale[0]) ** 2 + ((y - loc[1]) / scale[1]) ** 2))
+    line = figures.density_lines(shape)[1]
+    levels = line.contours
+    assert tuple(np.arange(levels.start, levels.end + 0.5, levels.size)) == figures.SIGMAS
+    for k in figures.SIGMAS:
+        assert interpolated(line, *figures.ellipse(loc, scale, k)) == pytest.approx(np.full(73, k), abs=0.01)
+    box, ellipses = shape.box(), figures.encoder(loc, scale).box()
+    assert box == pytest.approx(ellipses, abs=0.1)  # a cell
+
+
+def test_a_tilted_gaussians_lines_hold_what_its_sigmas_do() -> None:
+    covariance = np.array([[1.0, 0.6], [0.6, 0.8]])
+    precision, root = np.linalg.inv(covariance), np.linalg.cholesky(covariance)
+    shape = density(lambda x, y: -0.5 * np.einsum("iab,ij,jab->ab", np.stack([x, y]), precision, np.stack([x, y])))
+    angle = np.linspace(0, 2 * np.pi, 50)
+    for k in figures.SIGMAS:
+        x, y = k * root @ np.stack([np.cos(angle), np.sin(angle)])
+        assert interpolated(figures.density_lines(shape)[1], x, y) == pytest.approx(np.full(50, k), abs=0.03)
+
+
+def test_mass_far_below_the_peak_gets_a_line_of_its_own() -> None:
+    def log_q(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.logaddexp(-0.5 * (x**2 + y**2) / 0.01 - np.log(0.01), -0.5 * ((x - 2) ** 2 + y**2) / 0.5 - np.log(5))
+
+    near, far = density(log_q), density(log_q, reach=9.0)
+    assert len(figures.density_lines(near)) + 1 == len(figures.density_lines(far))
+    extra = figures.density_lines(far)[1]
+    assert extra.contours.start == extra.contours.end == pytest.approx(18**0.5)
+    assert near.box()[1] < 1 < 3 < far.box()[1]
+
+
+def test_each_system_has_a_style_of_its_own() -> None:
+    assert len(set(figures.SYSTEMS.values())) == len(figures.SYSTEMS)
+    assert not {colour for colour, _ in figures.SYSTEMS.values()} & {figures.BLUE, figures.GREEN, figures.GREY}
+    assert "dash" not in figures.DASHES  # the best Gaussian's
+    assert figures.styles(list(figures.SYSTEMS)) == list(figures.SYSTEMS.values())
+
+
+def test_checkpoints_of_one_system_share_its_colour_and_differ_by_their_dash() -> None:
+    first, second, third = figures.styles(["rme", "rme", "me"])
+    assert first[0] == second[0] == third[0]
+    assert len({first, second, third}) == 3
+
+
+def test_share_outside_the_frame_counts_by_weight() -> None:
+    z, weight = np.array([[0.0, 0.0], [0.9, 0.9], [5.0, 0.0]]), np.array([0.5, 0.3, 0.2])
+    assert figures.outside(z, weight, (-1, 1, -1, 1)) == pytest.approx(0.2)
+
+
+def test_a_path_joins_all_stages_and_numbers_those_that_stand_apart() -> None:
+    places = np.array([[0.0, 0.0], [0.001, 0.0], [0.5, 0.5], [0.501, 0.5]])
+    path = figures.Path(places, np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4))
+    line = figures.path_lines(path, side=1.0)[1]
+    assert list(line.text) == ["0", "", "2", ""]
+    assert list(line.x) == list(places[:, 0])
+    assert line.customdata[0] == "the encoder's mean: 4.00 nats"
+    assert line.customdata[3] == "after step 3: 1.00 nats"
+
+
+def test_a_small_figure_has_no_legend_and_says_its_title() -> None:
+    axes = (np.linspace(-1, 1, 4), np.linspace(-1, 1, 4))
+    figure = figures.posterior_figure(axes, np.zeros((4, 4)), [], "RME(5)", notes=["a", "b"], small=True)
+    assert figure.layout.showlegend is False
+    assert figure.layout.title.text == "RME(5)"
+    assert [note.text for note in figure.layout.annotations] == ["a<br>b"]
 
 
 def test_frame_is_square_and_holds_what_is_near() -> None:

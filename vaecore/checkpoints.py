@@ -4,13 +4,14 @@
     model.safetensors      the best weights; last.safetensors those of the last epoch
     metrics.json           training budget, history, evaluation
     README.md              the model card
-    analysis.safetensors   codes, labels and exact results, which belong to one digest of the weights
+    analysis.safetensors   codes, labels and exact results, which belong to one digest of weights and configuration
 
 What is read may come from a stranger: the configuration is checked key by key, and the weights must match, name by
 name, the VAE that it builds. Nothing on disk is executable.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -167,8 +168,13 @@ def find(root: str | Path) -> list[Path]:
 
 
 def digest(folder: str | Path) -> str:
-    """The SHA-256 of the weights' file: what results computed from a checkpoint are keyed by."""
-    return hashlib.sha256(checked(Path(folder) / "model.safetensors", LARGEST_TENSORS).read_bytes()).hexdigest()
+    """The SHA-256 of the weights and the configuration: what results computed from a checkpoint are keyed by.
+
+    The weights alone do not say it: a VAE's are also those of the SA that begins with it.
+    """
+    found = hashlib.sha256(json.dumps(read_config(folder), sort_keys=True).encode())
+    found.update(checked(Path(folder) / "model.safetensors", LARGEST_TENSORS).read_bytes())
+    return found.hexdigest()
 
 
 def read_analysis(folder: str | Path) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The distributions that torch lacks, and points that stand for any of them in an expectation."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -52,7 +53,7 @@ class Mixture(MixtureSameFamily):
 
     has_rsample = True
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         with torch.no_grad():
             z = self.sample(torch.Size(sample_shape))
             slope = self._conditionals(z)[1]

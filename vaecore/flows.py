@@ -52,7 +52,7 @@ class AutoregressiveStep(Steered):
 
 
 class MaskedNet(nn.Module):
-    """MADE with one hidden layer (Germain et al. 2015), the image's features unmasked: shift m and log s, each [..., D].
+    """MADE with one hidden layer (Germain et al. 2015), the features unmasked: shift m and log s, each [..., D].
 
     Only the columns of z are masked: masking those of the features too would leave a flow that does not see x.
     """

@@ -2,18 +2,21 @@
 
 `dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on, and `small` the same at 128-128
 for 8 x 8 images; `conv` is the pair of GPVAE's Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size
-from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the Laplace
-VAE.
+from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the
+Laplace VAE.
 """
 
+from collections.abc import Callable, Hashable
 from itertools import pairwise
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 Shape = tuple[int, int, int]
+Kept = TypeVar("Kept")
 
 
 def dense_encoder(data_shape: Shape, features: int, width: int) -> nn.Sequential:
@@ -160,6 +163,20 @@ def count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
+def laid_out(module: nn.Module, key: Hashable, make: Callable[[], Kept]) -> Kept:
+    """`make()`, the module's weights in the layout that runs fastest, kept for as long as they stay as they are.
+
+    Under gradients it is made anew at each call, so that they reach the weights themselves.
+    """
+    if torch.is_grad_enabled():
+        return make()
+    kept = module.__dict__.setdefault("_laid_out", {})
+    state = [(weight.data_ptr(), weight._version) for weight in module.parameters()]
+    if kept.get(key, (None,))[0] != state:
+        kept[key] = state, make()
+    return kept[key][1]
+
+
 class SideBySide(nn.Module):
     """Networks of one architecture, run as one: images [B, C, H, W] to [M, B, F], with no loop over the M networks.
 
@@ -175,7 +192,7 @@ class SideBySide(nn.Module):
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         """The outputs of the first `count` networks, of all by default."""
-        layers = [packed(together) for together in zip(*self.nets[:count], strict=True)]
+        layers = laid_out(self, count, lambda: [packed(same) for same in zip(*self.nets[:count], strict=True)])
         portions = x.split(self.PORTION) if x.device.type == "cpu" else [x]
         return torch.cat([self.through(layers, portion) for portion in portions], 1)
 

@@ -58,7 +58,7 @@ def bounded_kl(q: Distribution, before: Distribution, batch: Batch, most: float 
 
 
 def sampled_entropy(q: Distribution, before: Distribution, batch: Batch) -> Tensor:  # noqa: ARG001
-    """BVI-ER1: nu E[-log q_m] by one sample, nu = 1 / sqrt(t + 1). Rewarded: penalised, the component would collapse."""
+    """BVI-ER1: nu E[-log q_m] by one sample, nu = 1 / sqrt(t + 1). Penalised, the component would collapse."""
     return -q.log_prob(q.rsample()).mean() / (batch.iteration + 1) ** 0.5
 
 

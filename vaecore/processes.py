@@ -1,15 +1,17 @@
 """The GPVAE encoder: a Gaussian whose mean and scale are random functions of the image (Kim & Pavlovic 2021)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 from vaecore.encoders import GaussianEncoder
-from vaecore.nets import SideBySide
+from vaecore.nets import SideBySide, laid_out
 
 
 class Triangles(nn.Module):
@@ -19,15 +21,15 @@ class Triangles(nn.Module):
     9/16 of the multiplications of full ones. The diagonal is exp(its raw value); above it, nothing is used.
     """
 
-    def __init__(self, latent_dim: int, features: int, start: float, blocks: int = 8) -> None:
+    BLOCKS = 8
+
+    def __init__(self, latent_dim: int, features: int, start: float) -> None:
         super().__init__()
-        edges = [round(features * k / blocks) for k in range(blocks + 1)]
-        self.edges = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        edges = [round(features * k / self.BLOCKS) for k in range(self.BLOCKS + 1)]
+        self.edges = list(zip(edges[:-1], edges[1:], strict=True))
         shapes = [(b - a, latent_dim, b - a) for a, b in self.edges]
         self.corners = nn.ParameterList(math.log(start) * torch.eye(n)[:, None].expand(n, d, n) for n, d, _ in shapes)
-        self.below = nn.ParameterList(
-            torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1]
-        )
+        self.below = nn.ParameterList(torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1])
         for a, b in self.edges:
             self.register_buffer(f"lower_{a}", torch.ones(b - a, b - a).tril(-1)[:, None], persistent=False)
             self.register_buffer(f"eye_{a}", torch.eye(b - a)[:, None], persistent=False)
@@ -41,12 +43,21 @@ class Triangles(nn.Module):
     def quadratic(self, psi: Tensor) -> Tensor:
         """psiᵀ L_d L_dᵀ psi for psi [B, p]: [B, D]."""
         total = psi.new_zeros(())
-        for k, (a, b) in enumerate(self.edges):
-            product = psi[:, a:b] @ self.corner(k).flatten(1)
-            if k < len(self.below):
-                product = product.addmm(psi[:, b:], self.below[k].flatten(1))
-            total = total + product.unflatten(1, (-1, b - a)).square().sum(-1)
+        for a, product in laid_out(self, psi.device.type, self.products):
+            total = total + product(psi[:, a:]).unflatten(1, (len(self.corners[0][0]), -1)).square().sum(-1)
         return total
+
+    def products(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
+        """For each block of columns from a on: psi[a:] [B, p - a] to psi[a:]ᵀ L_d for all d at once, [B, D n]."""
+        raw = self.corners[0]
+        onednn = raw.device.type == "cpu" and raw.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+        if torch.is_grad_enabled() or not onednn:
+            blocks = [torch.cat([self.corner(k), *self.below[k : k + 1]]) for k in range(len(self.edges))]
+            return [(a, partial(times, block.flatten(1))) for block, (a, _) in zip(blocks, self.edges, strict=True)]
+        # On a CPU, where the weights rest: oneDNN's product of wider blocks takes about 0.6 of the default one's time.
+        full = self.dense()
+        wide = [(first[0], last[1]) for first, last in zip(self.edges[::2], self.edges[1::2], strict=True)]
+        return [(a, partial(onednn_times, full[:, a:, a:b].mT.flatten(0, 1).to_mkldnn())) for a, b in wide]
 
     def kl(self) -> Tensor:
         """sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
@@ -60,12 +71,17 @@ class Triangles(nn.Module):
     @torch.no_grad()
     def dense(self) -> Tensor:
         """All factors, [D, p, p]."""
-        columns = [
-            torch.cat([self.corner(k), *(self.below[k : k + 1] if k < len(self.below) else [])])
-            for k in range(len(self.edges))
-        ]
+        columns = [torch.cat([self.corner(k), *self.below[k : k + 1]]) for k in range(len(self.edges))]
         full = [pad(column, (0, 0, 0, 0, a, 0)) for column, (a, _) in zip(columns, self.edges, strict=True)]
         return torch.cat(full, -1).transpose(0, 1)
+
+
+def times(block: Tensor, psi: Tensor) -> Tensor:
+    return psi @ block
+
+
+def onednn_times(weight: Tensor, psi: Tensor) -> Tensor:
+    return linear(psi.contiguous().to_mkldnn(), weight).to_dense()
 
 
 @dataclass(frozen=True)
@@ -130,14 +146,18 @@ class GaussianProcessEncoder(nn.Module):
     @torch.no_grad()
     def uncertainty(self, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
         """Tr V[f(x)] and Tr V[h(x)] of images [N, C, H, W], each [N]: sum_d psiᵀ S_d psi by one summed matrix each."""
-        summed = [torch.einsum("dij,dkj->ik", full, full) for full in (self.f.dense(), self.h.dense())]
+        summed = self.summed()
         traces = [self.traces(self.trunks(x.to(self.mu.device))[1:], summed) for x in images.split(chunk)]
-        return tuple(torch.cat(part).cpu() for part in zip(*traces, strict=True))
+        return tuple(torch.cat(traces, 1).cpu())
+
+    def summed(self) -> Tensor:
+        """sum_d S_d and sum_d G_d: [2, p, p]."""
+        return torch.stack([torch.einsum("dij,dkj->ik", part.dense(), part.dense()) for part in (self.f, self.h)])
 
     @staticmethod
-    def traces(features: Tensor, summed: list[Tensor]) -> list[Tensor]:
-        """psiᵀ (sum_d S_d) psi for both features [2, B, p]: the whole price of ranking images by uncertainty."""
-        return [((psi @ matrix) * psi).sum(-1) for psi, matrix in zip(features, summed, strict=True)]
+    def traces(features: Tensor, summed: Tensor) -> Tensor:
+        """psiᵀ (sum_d S_d) psi for both features [2, B, p]: [2, B], the whole price of ranking by uncertainty."""
+        return ((features @ summed) * features).sum(-1)
 
 
 def marginal(moments: Moments) -> Independent:

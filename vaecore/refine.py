@@ -117,6 +117,7 @@ class LaplaceSteps:
         jacobian, score, fisher = jacobian.flatten(1, -2), score.flatten(1), fisher.flatten(1)
         weighted = fisher[..., None] * jacobian
         precision = jacobian.mT @ weighted + torch.eye(z.shape[1]).to(z)
+        precision = (precision + precision.mT) / 2  # which rounding leaves a little askew
         pull = jacobian.mT @ (score[..., None] + weighted @ z[..., None])
         return torch.linalg.solve(precision, pull)[..., 0], precision
 

@@ -2,19 +2,20 @@
 
 import streamlit as st
 
-from app import choices, panels, session, widgets
+from app import choices, comparison, panels, session, widgets
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("How wrong is the encoder?", anchor=False)
 head.caption(
-    "Shown an image x, the encoder answers with a Gaussian q(z|x). Here it lies over the true posterior p(z|x), "
+    "Shown an image x, the encoder answers with a density q(z|x). Here it lies over the true posterior p(z|x), "
     "computed exactly. Choose an image in the strip or on the map."
 )
 with chooser:
     with st.spinner("Looking for checkpoints"):
         found = session.checkpoints()
     checkpoint = choices.checkpoint(found)
+    guests = choices.guests(found, checkpoint) if checkpoint is not None and checkpoint.latent == 2 else []
 panels.problems(found)
 if checkpoint is None or checkpoint.latent != 2:
     panels.nothing_to_show(checkpoint)
@@ -22,28 +23,40 @@ if checkpoint is None or checkpoint.latent != 2:
 
 
 @st.fragment
-def explore(checkpoint: Checkpoint, codes: Codes, images: bool) -> None:
+def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Checkpoint]) -> None:
     pick = choices.pick(len(codes.loc), images)
     with panels.sentences():
         panels.strip(checkpoint, codes, pick)
-        look = session.look(checkpoint.digest, pick, checkpoint)
+        with st.spinner("Decoding the latent plane, once for this checkpoint"):
+            session.decoded(checkpoint, pick)
+        host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
         picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
         with picture:
-            panels.picture(look)
+            shared, apart = comparison.visitors(checkpoint, guests)
+            entries = [host, *((guest, session.guest(guest, pick, checkpoint)) for guest in shared)]
+            path = session.path(checkpoint.digest, pick, checkpoint)
+            present = [entry for entry, _ in entries] + apart
+            names = dict(zip((entry.name for entry in present), panels.labels(present), strict=True))
+            panels.picture(entries, path, names if guests else None)
         with numbers:
-            panels.numbers(look)
+            panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
-            widgets.latent_map(checkpoint.digest, pick, look.frame, lambda index: choices.choose(pick.kind, index))
-        choices.write_address(**{"checkpoint": checkpoint.name, pick.kind: str(pick.index)})
+            widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
+        chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
+        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+        if path is not None:
+            comparison.path(path)
+        if guests:
+            comparison.show(entries, apart, names, pick)
 
 
 with panels.sentences():
-    with st.spinner("Decoding the latent plane, once for this checkpoint"):
+    with st.spinner("Finding where the test images lie, once for this checkpoint"):
         codes = session.prepared(checkpoint)
     images, sentence = session.images(checkpoint)
     if images is None:
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
-    explore(checkpoint, codes, images is not None)
+    explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
 panels.explanation()

@@ -157,6 +157,35 @@ def test_strip_and_keyboard_choose_too(address: str, browser: "Browser") -> None
     assert visit.complaints == []
 
 
+def test_guests_come_and_go_with_the_link(address: str, browser: "Browser") -> None:
+    shown = f"{address}/posterior?checkpoint=small&image=0&with=digits-vae-2d"
+    visit = Visit(browser, shown)
+    rows = visit.page.locator(".beside tbody tr")
+    visit.page.locator(".st-key-multiples .contourlayer").wait_for(timeout=PATIENCE)
+    assert rows.count() == 2
+    visit.page.locator(".strip button").nth(3).click()
+    index = visit.settled("0")
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d")
+    visit.page.get_by_role("link", name="VAEscope").click()
+    visit.page.wait_for_url(f"{address}/")
+    visit.page.get_by_role("link", name="How wrong is the encoder?").first.click()
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d")
+    visit.page.get_by_label("Clear all").click()
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}")
+    rows.first.wait_for(state="detached")
+    assert visit.complaints == []
+
+
+def test_side_by_side_fits_a_phone(address: str, browser: "Browser") -> None:
+    link = f"{address}/posterior?checkpoint=small&image=0&with=digits-vae-2d"
+    visit = Visit(browser, link, viewport={"width": 390, "height": 844})
+    visit.page.locator(".st-key-multiples .contourlayer").wait_for(timeout=PATIENCE)
+    assert visit.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    box = visit.page.locator(".st-key-multiples .js-plotly-plot").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(address: str, browser: "Browser", scheme: str) -> None:
     screen = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}

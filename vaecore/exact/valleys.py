@@ -20,7 +20,9 @@ def separated(f: Joint, summits: Peaks, counted: Tensor, depth: float) -> Tensor
     first, second = torch.triu_indices(size, size, 1).to(counted.device)
     joined = torch.diag_embed(counted)
     if len(first):
-        height = highest_pass(f, summits.centre[:, first], summits.centre[:, second], counted[:, first] & counted[:, second])
+        height = highest_pass(
+            f, summits.centre[:, first], summits.centre[:, second], counted[:, first] & counted[:, second]
+        )
         lower = torch.minimum(summits.value[:, first], summits.value[:, second])
         together = height > lower - depth
         joined[:, first, second] = joined[:, second, first] = together
