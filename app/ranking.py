@@ -124,9 +124,9 @@ def headline(outcome: Outcome, key: str) -> str:
     start = f"The data {'weakly ' if alone.value < 0.4 else ''}support the paper"
     if not given.known:
         return f"{start}."
-    if given.sign < 0:
+    if given.sign < 0 and given.value < -0.1:
         return f"{start} at first sight, but with the plain rivals held fixed the relation turns round."
-    if given.sign == 0 or given.value < 0.1:
+    if given.sign <= 0 or given.value < 0.1:
         return f"{start} at first sight, but plain rivals explain all of it."
     if given.value < 0.6 * alone.value:
         return f"{start}, but plain rivals explain much of it."

@@ -57,7 +57,7 @@ def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> Callable
     else:
         said = (
             f"The exact posteriors of the {images:,} test images have not been computed yet. It takes {{}}, once for "
-            "this checkpoint, in the background; the page shows what is there as it comes."
+            "this checkpoint, in the background: you may leave the page, and stop it and go on later."
         )
     slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):

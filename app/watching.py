@@ -38,8 +38,6 @@ def progress(job: Job) -> str:
 
 
 def ended(job: Job | None) -> None:
-    """Why a job that has ended did not do all it should."""
+    """Why a job that has ended failed, if it did."""
     if job and job.state == "failed":
         st.error(f"The computation failed. {job.sentence}")
-    if job and job.state == "stopped":
-        st.info("The computation was stopped. What it found is kept; it can go on from there.")

@@ -255,6 +255,7 @@ def outcome(alone: float, given: float, rival: float = 0.3, width: float = 0.05)
         (0.7, 0.02, "support the paper at first sight, but plain rivals explain all of it"),
         (0.3, 0.25, "weakly support the paper, and"),
         (0.7, -0.3, "turns round"),
+        (0.7, -0.06, "plain rivals explain all of it"),
         (0.02, 0.0, "do not support the paper"),
         (0.08, 0.08, "do not support the paper"),
         (-0.1, 0.0, "do not support the paper"),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 # Streamlit looks for its server under the page's own path before it looks at the root, and the browser reports that.
-PROBES = re.compile(r"/posterior/_stcore/(host-config|health)$")
+PROBES = re.compile(r"/(posterior|unsure)/_stcore/(host-config|health)$")
 PATIENCE = 90_000  # ms: the first picture waits for torch, the decoded grid and software rendering
 
 
@@ -38,6 +39,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shelf = tmp_path_factory.mktemp("shelf")
     torch.manual_seed(0)
     vaecore.save(vaecore.build("vae", (1, 8, 8), 2), shelf / "small", dataset="digits")
+    shutil.copytree(ROOT / "pretrained" / "digits-vae-2d", shelf / "trained")
+    (shelf / "trained" / "analysis.safetensors").unlink()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -198,3 +201,35 @@ def test_home_leads_to_the_checkpoint(address: str, browser: "Browser") -> None:
     card = page.locator("[data-testid=stVerticalBlock]").filter(has=page.get_by_text("small", exact=True)).last
     card.get_by_role("link").click(timeout=PATIENCE)
     page.wait_for_url("**/posterior?checkpoint=small&image=0", timeout=PATIENCE)
+
+
+def test_a_dot_of_the_ranking_opens_its_posterior(address: str, browser: "Browser") -> None:
+    """With a job on the way: the checkpoint's test images have not been analysed yet."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    page.goto(f"{address}/unsure?checkpoint=trained&measure=shape")
+    page.get_by_role("button", name="Compute").click(timeout=PATIENCE)
+    page.get_by_role("progressbar").wait_for(timeout=PATIENCE)
+    page.locator(".verdict").wait_for(timeout=4 * PATIENCE)
+    assert page.get_by_role("progressbar").count() == 0
+    page.locator(".strip button").first.wait_for(timeout=PATIENCE)
+    ring = page.locator("[data-image]").first.get_attribute("data-image")
+    page.get_by_role("link", name="Open its posterior").first.click()
+    page.wait_for_url(f"**/posterior?checkpoint=trained&image={ring}", timeout=PATIENCE)
+    page.locator(f".look[data-pick=image-{ring}]").wait_for(timeout=PATIENCE)
+    page.go_back()
+    page.locator(".strip button").first.wait_for(timeout=PATIENCE)
+    assert page.locator(".verdict").get_attribute("data-measure") == "shape"
+    area = page.locator(".nsewdrag").first.bounding_box(timeout=PATIENCE)
+    for across, down in ((a / 20, d / 20) for d in range(8, 18) for a in range(4, 16)):
+        page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"])
+        page.wait_for_timeout(150)
+        if found := re.search(r"test image (\d+)<", page.locator(".hoverlayer").first.inner_html()):
+            break
+    else:
+        pytest.fail("No dot was found under the pointer")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_url("**/posterior?checkpoint=trained&image=*", timeout=PATIENCE)
+    page.locator(".look").wait_for(timeout=PATIENCE)
+    assert found
