@@ -148,7 +148,7 @@ def sketch(digest: str, index: int, _checkpoint: Checkpoint) -> Sketch:
         dots = base.sample((DOTS,))[:, 0].numpy()
         q_loc, q_scale = q.mean[0].numpy(), q.stddev[0].numpy()
         mass, boxes = bulk(digest, index, x, _checkpoint), [box(dots), box_of(q_loc, q_scale)]
-        square = figures.square_frame(mass, boxes, reach=6, margin=0.25)
+        square = figures.square_frame(mass, boxes, reach=6, margin=0.5)
         axes = tuple(np.linspace(*square[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
         axes = figures.focused(axes, session.log_joint(vae, x, axes), FINE)
         return Sketch(
