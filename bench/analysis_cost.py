@@ -1,6 +1,6 @@
 """What the analysis of a checkpoint costs beside the bare decoding of the points that it uses, and in memory.
 
-    python -m bench.analysis_cost pretrained/mnist-vae-2d --images 300
+python -m bench.analysis_cost pretrained/mnist-vae-2d --images 300
 """
 
 import argparse

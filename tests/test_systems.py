@@ -1,6 +1,8 @@
 """The encoders of the RME and GPVAE papers against independent calculations."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -71,6 +73,31 @@ def test_the_dense_decoder_of_the_tables_has_as_many_weights_as_the_convolutiona
     dense, conv = (nets.build_decoder(net, 50, (1, 28, 28)) for net in ("conv-dense", "conv"))
     assert abs(nets.count(dense) / nets.count(conv) - 1) < 0.01
     assert 195 < dense[0].out_features < 210
+
+
+@pytest.mark.parametrize("name", ["gpvae", "rme"])
+def test_weights_that_move_are_laid_out_anew_and_copies_stand_alone(name: str) -> None:
+    vae, x = perturbed(name, "small", "gaussian"), torch.rand(3, *SHAPE)
+
+    def says(vae: vaecore.VAE) -> Tensor:
+        with torch.no_grad():
+            q = vae.posterior(x)
+        return torch.cat([q.mean, q.variance])
+
+    before, copies = says(vae), (copy.deepcopy(vae), pickle.loads(pickle.dumps(vae)))
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter *= 1.1
+    moved = says(vae)
+    assert (moved - before).abs().max() > 1e-3
+    torch.testing.assert_close(moved, torch.cat(moments_with_gradients(vae, x)).detach(), atol=1e-4, rtol=1e-4)
+    for other in copies:
+        torch.testing.assert_close(says(other), before)
+
+
+def moments_with_gradients(vae: vaecore.VAE, x: Tensor) -> list[Tensor]:
+    q = vae.posterior(x)  # under gradients nothing is kept
+    return [q.mean, q.variance]
 
 
 # ---- SA

@@ -163,6 +163,16 @@ def count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
+class Keep(dict):
+    """What a module has laid out: its copies, and those that are pickled, begin with nothing."""
+
+    def __deepcopy__(self, memo: dict) -> "Keep":
+        return Keep()
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return Keep, ()
+
+
 def laid_out(module: nn.Module, key: Hashable, make: Callable[[], Kept]) -> Kept:
     """`make()`, the module's weights in the layout that runs fastest, kept for as long as they stay as they are.
 
@@ -170,7 +180,7 @@ def laid_out(module: nn.Module, key: Hashable, make: Callable[[], Kept]) -> Kept
     """
     if torch.is_grad_enabled():
         return make()
-    kept = module.__dict__.setdefault("_laid_out", {})
+    kept = module.__dict__.setdefault("_laid_out", Keep())
     state = [(weight.data_ptr(), weight._version) for weight in module.parameters()]
     if kept.get(key, (None,))[0] != state:
         kept[key] = state, make()
