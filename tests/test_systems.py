@@ -1,6 +1,7 @@
 """The encoders of the RME and GPVAE papers against independent calculations."""
 
 import copy
+import dataclasses
 import math
 import pickle
 
@@ -22,6 +23,7 @@ from vaecore.distributions import Mixture, diagonal, draw
 from vaecore.encoders import ImpactGate
 from vaecore.objectives import Batch
 from vaecore.priors import StandardNormal
+from vaecore.recipes import Stage
 from vaecore.training import begin
 
 MIXTURES = ("me", "rme", "bvi-er1", "bvi-er2")
@@ -126,6 +128,21 @@ def test_the_encoders_gradient_goes_through_the_unrolled_steps(double: None) -> 
         assert abs(difference - gradient[index]) < 1e-4 * (1 + abs(gradient[index]))
     # The steps matter: a straight-through gradient would not pass.
     assert (gradient - plain).abs().max() > 1e-2 * gradient.abs().max()
+
+
+def test_a_gradient_that_the_steps_blew_up_is_clipped() -> None:
+    vae, images = perturbed("sa", "small", "gaussian"), torch.rand(8, *SHAPE)
+    ((phase,),) = {stage.phases for stage in vaecore.RECIPES["sa"].stages(vae)}
+    blown = dataclasses.replace(phase, objective=lambda vae, batch: 1e6 * phase.objective(vae, batch))
+    norms = []
+
+    def watch(event: dict) -> None:
+        if event["event"] == "step":
+            norms.append(torch.stack([p.grad.norm() for p in vae.parameters()]).norm())
+
+    recipe = dataclasses.replace(vaecore.RECIPES["sa"], stages=lambda vae: (Stage(1.0, 1e-4, (blown,)),))  # noqa: ARG005
+    vaecore.fit(vae, recipe, images, epochs=1, device="cpu", on_event=watch)
+    torch.testing.assert_close(torch.stack(norms), torch.full((1,), 5.0))
 
 
 def test_each_image_climbs_its_own_bound() -> None:

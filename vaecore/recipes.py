@@ -30,10 +30,14 @@ from vaecore.vae import VAE
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of a training step: which objective is maximised, over which parameters."""
+    """One part of a training step: which objective is maximised, over which parameters.
+
+    `clip` is the largest norm that their gradient may have, all taken together.
+    """
 
     objective: Callable[[VAE, Batch], Tensor]
     parameters: Callable[[VAE], list[nn.Parameter]] = lambda vae: list(vae.parameters())
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,11 @@ def end_to_end(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
     return schedule(ELBO)
 
 
+def through_steps(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
+    """Unrolled steps at a narrow posterior now and then multiply a gradient by hundreds: clipped as in sa-vae."""
+    return schedule(Phase(objectives.elbo, clip=5.0))
+
+
 def one_by_one(apart: Apart, vae: VAE) -> tuple[Stage, ...]:
     """For each batch: every component in turn, each followed by its impact, and last the decoder (RME's pseudocode)."""
     phases = [component_phase(0, apart)]
@@ -207,7 +216,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "semi-amortized: the encoder's Gaussian climbs each image's own ELBO for some steps",
                 sa,
                 (*BOTH, STEPS, STEP_SIZE),
-                end_to_end,
+                through_steps,
             ),
             Recipe(
                 "laplace-vae",

@@ -207,7 +207,10 @@ def one_epoch(
                     raise
                 raise diverged(epoch, rates, str(error).split(":")[0]) from None
             optimiser.zero_grad()
-            (-objective).backward(inputs=optimiser.param_groups[0]["params"])
+            parameters = optimiser.param_groups[0]["params"]
+            (-objective).backward(inputs=parameters)
+            if phase.clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, phase.clip)
             optimiser.step()
         total += objective.detach() * len(batch)
         say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})
