@@ -248,7 +248,7 @@ def run_bench(options: argparse.Namespace) -> dict:
         torch.manual_seed(0)
         found = timing.bench_inference(images, device, options.repeats, on_event=bar)
     about = f"{data.name}, {len(images):,} test images, batch {timing.BATCH}, D = {timing.LATENT}"
-    about += f", median of {options.repeats} repeats, {hardware(device)}, torch {torch.__version__}"
+    about += f", {options.repeats} repeats, {hardware(device)}, torch {torch.__version__}"
     return {"protocol": about, **found}
 
 

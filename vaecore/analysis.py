@@ -77,7 +77,7 @@ def measures(vae: VAE, images: Tensor, chunk: int = 1024) -> Found:
         "test.uncertainty_f": f,
         "test.uncertainty_h": h,
         "test.encoder_variance": torch.cat([encoder.base(x).variance.sum(1).cpu() for x in parts]),
-        "test.feature_norm": torch.cat([encoder.trunks(x)[1].norm(dim=1).cpu() for x in parts]),
+        "test.feature_norm": torch.cat([encoder.features(x)[1].norm(dim=1).cpu() for x in parts]),
     }
 
 
