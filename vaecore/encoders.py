@@ -55,7 +55,8 @@ class MixtureEncoder(nn.Module):
     def forward(self, x: Tensor, count: int | None = None) -> Mixture:
         """The mixture of the first `count` components, of all by default."""
         parts = diagonal(self.parts(x, count).movedim(0, 1))
-        return Mixture(Categorical(logits=self.gate(x, count)), parts)
+        # The parts are checked; the gates' logarithms are sums of finite ones.
+        return Mixture(Categorical(logits=self.gate(x, count), validate_args=False), parts, validate_args=False)
 
     def component(self, x: Tensor, index: int) -> Independent:
         """q_m(z|x) alone."""

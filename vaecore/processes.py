@@ -165,7 +165,7 @@ class GaussianProcessEncoder(nn.Module):
     @staticmethod
     def traces(features: Tensor, summed: Tensor) -> Tensor:
         """psiᵀ (sum_d S_d) psi for both features [2, B, p]: [2, B], the whole price of ranking by uncertainty."""
-        return ((features @ summed) * features).sum(-1)
+        return (features @ summed).mul_(features).sum(-1)
 
 
 def marginal(moments: Moments) -> Independent:
