@@ -199,7 +199,7 @@ def test_home_leads_to_the_checkpoint(address: str, browser: "Browser") -> None:
     page = context.new_page()
     page.goto(address)
     card = page.locator("[data-testid=stVerticalBlock]").filter(has=page.get_by_text("small", exact=True)).last
-    card.get_by_role("link").click(timeout=PATIENCE)
+    card.get_by_role("link").first.click(timeout=PATIENCE)
     page.wait_for_url("**/posterior?checkpoint=small&image=0", timeout=PATIENCE)
 
 
