@@ -85,7 +85,8 @@ class Flow(TransformedDistribution):
     def _draws(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(128, self.event_shape[0], generator=generator).to(self.base_dist.mean)
-        z = self.base_dist.mean + torch.cat([noise, -noise])[:, None] * self.base_dist.stddev
+        pairs = torch.cat([noise, -noise]).reshape(-1, *[1] * len(self.batch_shape), self.event_shape[0])
+        z = self.base_dist.mean + pairs * self.base_dist.stddev
         for transform in self.transforms:
             z = transform(z)
         return z

@@ -3,7 +3,8 @@
 `dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on, and `small` the same at 128-128
 for 8 x 8 images; `conv` is the pair of GPVAE's Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size
 from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the
-Laplace VAE.
+Laplace VAE. `resnet` and `deep-conv` are ResnetVAE's and ConvVAE's of the learned prior's paper (in `resnets`), whose
+DenseVAE is `dense` but for the slope of its leaky ReLU.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-Shape = tuple[int, int, int]
+from vaecore.resnets import Shape, deep_decoder, deep_encoder
+
 Kept = TypeVar("Kept")
 
 
@@ -113,6 +115,7 @@ def conv_sizes(data_shape: Shape) -> tuple[tuple[int, ...], int]:
 
 DENSE_WIDTHS = {"dense": 500, "small": 128}
 NETS = ("dense", "conv", "small", "conv-dense")
+DEEP_NETS = ("resnet", "deep-conv")
 
 
 def default_net(data_shape: Shape, choices: tuple[str, ...] = NETS) -> str:
@@ -127,6 +130,8 @@ def build_encoder(net: str, data_shape: Shape, features: int) -> nn.Sequential:
     """
     if net in DENSE_WIDTHS:
         return dense_encoder(data_shape, features, DENSE_WIDTHS[net])
+    if net in DEEP_NETS:
+        return deep_encoder(data_shape, features, residual=net == "resnet")
     channels, width = conv_sizes(data_shape)
     least = 2 ** len(channels)
     if min(data_shape[1:]) < least:
@@ -139,6 +144,8 @@ def build_decoder(net: str, latent_dim: int, data_shape: Shape) -> nn.Sequential
     """The decoder's network called `net`, for images that `build_encoder` takes too."""
     if net in DENSE_WIDTHS:
         return dense_decoder(latent_dim, data_shape, DENSE_WIDTHS[net])
+    if net in DEEP_NETS:
+        return deep_decoder(latent_dim, data_shape, residual=net == "resnet")
     if net == "conv-dense":
         return dense_decoder(latent_dim, data_shape, equal_width(latent_dim, data_shape))
     return conv_decoder(latent_dim, data_shape, *conv_sizes(data_shape))

@@ -13,15 +13,46 @@ from vaecore.vae import VAE
 
 @dataclass(frozen=True)
 class Batch:
-    """Some training images x [B, C, H, W], and how many steps were taken before."""
+    """Some training images x [B, C, H, W], and how many steps and whole epochs were taken before."""
 
     x: Tensor
     iteration: int = 0
+    epoch: int = 0
 
 
 def elbo(vae: VAE, batch: Batch) -> Tensor:
     """Mean over the batch of the ELBO with one sample of z for each image, and for each component of a mixture."""
     return vae.elbo(batch.x).mean()
+
+
+def warm_elbo(
+    vae: VAE, batch: Batch, warm_up: int = 0, regulariser: float = 0.0, prior: Distribution | None = None
+) -> Tensor:
+    """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] (Xu et al. 2019, appendix B.3).
+
+    beta rises from 0.01 to 1 within `warm_up` epochs; `prior` stands in for the VAE's own. The paper prints + Reg, but
+    what is maximised must lose by it.
+    """
+    q = vae.posterior(batch.x)
+    reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
+    beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up else 1.0
+    bound = (reconstruction - beta * kl).mean()
+    return bound - regulariser * unit_moments(q) if regulariser else bound
+
+
+def unit_moments(q: Distribution) -> Tensor:
+    """Reg[q(z)]: the mean over dimensions of Mean[z]² + (Var[z] - 1)², of the batch's aggregated posterior."""
+    variance = q.variance.mean(0) + q.mean.var(0, correction=0)
+    return (q.mean.mean(0).square() + (variance - 1).square()).mean()
+
+
+def prior_alone(vae: VAE, batch: Batch) -> Tensor:
+    """The ELBO, of which gradients reach the prior alone: what post-hoc training maximises."""
+    with torch.no_grad():
+        q = vae.posterior(batch.x)
+        z = q.rsample()
+        rest = vae.log_likelihood(batch.x, z) - q.log_prob(z)
+    return (rest + vae.prior().log_prob(z)).mean()
 
 
 def process_bound(vae: VAE, batch: Batch, sampled: bool = False) -> Tensor:

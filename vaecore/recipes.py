@@ -19,11 +19,12 @@ from vaecore.encoders import (
     RecursiveMixtureEncoder,
 )
 from vaecore.flows import AutoregressiveFlow, HouseholderFlow
-from vaecore.nets import NETS, Shape, build_decoder, build_encoder, default_net, shallow
+from vaecore.nets import DEEP_NETS, NETS, Shape, build_decoder, build_encoder, default_net, shallow
 from vaecore.objectives import Apart, Batch
 from vaecore.options import Choice, Number
-from vaecore.priors import StandardNormal
+from vaecore.priors import RealNVPPrior, StandardNormal, VampPrior
 from vaecore.processes import GaussianProcessEncoder
+from vaecore.realnvp import SCALES, RealNVP
 from vaecore.refine import GradientSteps, LaplaceSteps
 from vaecore.vae import VAE
 
@@ -42,11 +43,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps."""
+    """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps.
+
+    One `unless_begun` is left out where the training begins with a trained VAE, which has it behind it.
+    """
 
     share: float
     learning_rate: float
     phases: tuple[Phase, ...]
+    unless_begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ NET = Choice(
     "the networks: dense 500-500, the papers' convolutions, small (dense 128-128, for 8 x 8), or the papers' "
     "convolutional encoder with a dense decoder of equal size",
 )
+ANY_NET = Choice("net", (*NETS, *DEEP_NETS), NET.help + "; resnet and deep-conv are those of the learned prior's paper")
 DENSE_NET = Choice("net", ("dense", "small", "conv-dense"), "the networks, with a dense ReLU decoder")
 LIKELIHOOD = Choice(
     "likelihood", ("gaussian", "bernoulli"), "what the decoder says of a pixel given z", default="gaussian"
@@ -86,6 +92,24 @@ KL_BOUND = Number("kl_bound", 500.0, 0.0, 1e9, "C in nats: beyond it, components
 LOG_SCALE = Choice(
     "log_scale", ("exact", "sampled"), "E log h² of equation 16: exact, or by one sample as in the paper", "exact"
 )
+DEPTH = Number("depth", 20, 0, 100, "K, the blocks of a Real NVP; the paper uses 1 to 50, and 20 most")
+SCALE = Choice(
+    "scale", SCALES, "how a coupling scales: the authors' libraries' way, or as the paper prints it", SCALES[0]
+)
+TRAINING = Choice(
+    "training",
+    ("joint", "post-hoc", "iterative"),
+    "the learned prior together with the rest, after it, or by turns (algorithm B.1)",
+    "joint",
+)
+ROUNDS = Number("rounds", 16, 2, 64, "I of iterative training: how often the prior has its turn")
+REGULARISER = Number(
+    "regulariser", 0.0, 0.0, 1e6, "weight of Reg[q(z)], which asks for mean 0 and variance 1; the paper 1"
+)
+WARM_UP = Number(
+    "warm_up", 0, 0, 10_000, "epochs over which the KL's weight rises from 0.01 to 1; the paper 100 of 2400"
+)
+PSEUDO_INPUTS = Number("pseudo_inputs", 500, 1, 5000, "C, the images whose posteriors the prior mixes; the paper 500")
 
 
 def vae(data_shape: Shape, latent_dim: int, net: str, likelihood: str) -> VAE:
@@ -96,10 +120,17 @@ def gaussian_net(net: str, data_shape: Shape, latent_dim: int) -> nn.Sequential:
     return build_encoder(net, data_shape, features=2 * latent_dim)
 
 
-def decoded(encoder: nn.Module, data_shape: Shape, latent_dim: int, net: str, likelihood: str) -> VAE:
-    """The encoder with a standard normal prior and a decoder of its kind."""
+def decoded(
+    encoder: nn.Module,
+    data_shape: Shape,
+    latent_dim: int,
+    net: str,
+    likelihood: str,
+    prior: nn.Module | None = None,
+) -> VAE:
+    """The encoder with a decoder of its kind and the prior, the standard normal by default."""
     decoder = DECODERS[likelihood](build_decoder(net, latent_dim, data_shape))
-    return VAE(StandardNormal(latent_dim), encoder, decoder)
+    return VAE(StandardNormal(latent_dim) if prior is None else prior, encoder, decoder)
 
 
 def sa(*parts: Any, steps: int, step_size: float, **names: str) -> VAE:  # noqa: ANN401
@@ -143,13 +174,34 @@ def gpvae(data_shape: Shape, latent_dim: int, net: str, likelihood: str, **_: st
     return decoded(encoder, data_shape, latent_dim, net, likelihood)
 
 
+def real_nvp(flows: str, *parts: Any, depth: int, scale: str, **names: Any) -> VAE:  # noqa: ANN401
+    """A VAE whose `flows`, "p", "q" or "pq", is a Real NVP: its prior, its posterior, or both."""
+    data_shape, latent_dim = parts
+    net, likelihood = names["net"], names["likelihood"]
+    base = gaussian_net(net, data_shape, latent_dim)
+    flow = {which: RealNVP(depth, latent_dim, scale) for which in flows}
+    encoder = FlowEncoder(base, flow["q"]) if "q" in flow else GaussianEncoder(base)
+    prior = RealNVPPrior(latent_dim, flow["p"]) if "p" in flow else None
+    return decoded(encoder, data_shape, latent_dim, net, likelihood, prior)
+
+
+def vamp_prior(data_shape: Shape, latent_dim: int, net: str, likelihood: str, pseudo_inputs: int, **_: float) -> VAE:
+    encoder = GaussianEncoder(gaussian_net(net, data_shape, latent_dim))
+    prior = VampPrior(encoder, data_shape, pseudo_inputs)
+    return decoded(encoder, data_shape, latent_dim, net, likelihood, prior)
+
+
 ELBO = Phase(objectives.elbo)
 # Adam at the papers' 5e-4; the last stretch at smaller steps stands in for their 2000 epochs.
 RATES = ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5))
 
 
-def schedule(*phases: Phase) -> tuple[Stage, ...]:
-    return tuple(Stage(share, rate, phases) for share, rate in RATES)
+# The learned prior's paper: 800 epochs at each rate.
+PRIOR_RATES = ((1 / 3, 1e-3), (1 / 3, 1e-4), (1 / 3, 1e-5))
+
+
+def schedule(*phases: Phase, rates: tuple[tuple[float, float], ...] = RATES) -> tuple[Stage, ...]:
+    return tuple(Stage(share, rate, phases) for share, rate in rates)
 
 
 def end_to_end(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
@@ -189,13 +241,42 @@ def process(vae: VAE) -> tuple[Stage, ...]:
     return schedule(Phase(partial(objectives.process_bound, sampled=sampled)))
 
 
+def of_prior(vae: VAE) -> list[nn.Parameter]:
+    return list(vae.prior.parameters())
+
+
+def of_the_rest(vae: VAE) -> list[nn.Parameter]:
+    return [*vae.encoder.parameters(), *vae.decoder.parameters()]
+
+
+def learned_prior(vae: VAE) -> tuple[Stage, ...]:
+    """Joint, post-hoc or iterative training (appendix B.3), each with the paper's proportions of epochs and rates."""
+    whole = partial(objectives.warm_elbo, warm_up=setting(vae, WARM_UP), regulariser=setting(vae, REGULARISER))
+    strategy = setting(vae, TRAINING)
+    if strategy == "joint":
+        return schedule(Phase(whole), rates=PRIOR_RATES)
+    if not of_prior(vae):
+        raise ValueError(f"depth=0 leaves no prior to train: {strategy} training needs at least one block.")
+    plain = Phase(partial(whole, prior=StandardNormal(vae.prior.loc.numel()).to(vae.device)()), of_the_rest)
+    begun = tuple(Stage(800, rate, (plain,), unless_begun=True) for _, rate in PRIOR_RATES)
+    prior, rest = (Phase(objectives.prior_alone, of_prior),), (Phase(whole, of_the_rest),)
+    if strategy == "post-hoc":
+        return *begun, Stage(1600, 1e-3, prior), Stage(1600, 1e-4, prior)
+    rounds = int(setting(vae, ROUNDS))
+    turn = 1600 / rounds
+    later = [Stage(turn, 1e-4, phases) for _ in range(rounds - 1) for phases in (rest, prior)]
+    return *begun, Stage(turn, 1e-3, prior), Stage(turn, 1e-4, prior), *later
+
+
 def setting(vae: VAE, option: Choice | Number) -> str | float:
     """An option that `vae` was built with; the option's default for one put together by hand."""
     return (vae.config or {"options": {}})["options"].get(option.name, option.default)
 
 
 BOTH = (NET, LIKELIHOOD)
-KIM = "Kim & Pavlovic 2020"
+FLOW = (ANY_NET, LIKELIHOOD, DEPTH, SCALE, WARM_UP)
+LEARNED = (*FLOW, TRAINING, ROUNDS, REGULARISER)
+KIM, XU = "Kim & Pavlovic 2020", "Xu et al. 2019"
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         recipe.name: recipe
@@ -206,7 +287,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Kingma & Welling 2014",
                 "standard normal prior, Gaussian encoder, one forward pass",
                 vae,
-                BOTH,
+                (ANY_NET, LIKELIHOOD),
                 end_to_end,
             ),
             Recipe(
@@ -296,6 +377,42 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 (*BOTH, LOG_SCALE),
                 process,
                 begins=True,
+            ),
+            Recipe(
+                "rnvp-q",
+                "RNVP q(z|x), K={depth}",
+                XU,
+                "the encoder's Gaussian sent through a Real NVP that is the same for all images",
+                partial(real_nvp, "q"),
+                FLOW,
+                learned_prior,
+            ),
+            Recipe(
+                "rnvp-p",
+                "{training} RNVP p(z), K={depth}",
+                XU,
+                "a Real NVP as prior, trained with the rest, after it, or by turns with it",
+                partial(real_nvp, "p"),
+                LEARNED,
+                learned_prior,
+            ),
+            Recipe(
+                "rnvp-both",
+                "RNVP p(z) and q(z|x), K={depth}",
+                XU,
+                "a Real NVP as prior, and another one in the encoder",
+                partial(real_nvp, "qp"),
+                LEARNED,
+                learned_prior,
+            ),
+            Recipe(
+                "vampprior",
+                "VampPrior({pseudo_inputs})",
+                "Tomczak & Welling 2018",
+                "the prior is a mixture of the encoder's answers to learned pseudo-inputs",
+                vamp_prior,
+                (*BOTH, PSEUDO_INPUTS, WARM_UP),
+                learned_prior,
             ),
         )
     }

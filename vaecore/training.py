@@ -69,7 +69,8 @@ def fit(
     epoch; the same call goes on from there and ends with the same weights as an undisturbed run on a CPU.
 
     Args:
-        train, valid: a Dataset or images with shape [N, C, H, W].
+        train, valid: a Dataset or images with shape [N, C, H, W]. Images of a dynamically binarised set are drawn anew
+            from its grey ones for every batch.
         epochs: in all; each stage gets its share.
         learning_rate: scales the recipe's rates so that the first stage has this one.
         start: a trained VAE, or its folder, to begin with: all weights of the same system, or as `vae`'s paper does.
@@ -82,14 +83,15 @@ def fit(
         ValueError: for settings that cannot be; `Diverged` where the objective is no longer finite.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    images, held_out = as_images(train), None if valid is None else as_images(valid)
+    grey = getattr(train, "grey", None)
+    images, held_out = as_images(train) if grey is None else grey, None if valid is None else as_images(valid)
     check_settings(vae, images, epochs, batch_size, learning_rate)
     device = pick_device(device)
     say = on_event or (lambda event: None)
     begin(vae, images, start)
     partial = None if folder is None else claim(Path(folder), vae)
     vae.to(device)
-    stages = recipe.stages(vae)
+    stages = tuple(stage for stage in recipe.stages(vae) if start is None or not stage.unless_begun)
     plan = [stage for stage, n in split_epochs(stages, epochs) for _ in range(n)]
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
@@ -109,6 +111,7 @@ def fit(
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
             rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size}
+            rates["binarise"] = grey is not None
             train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
             # Without images held out, a few of the training ones still show weights that went astray in the last step.
@@ -147,29 +150,32 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
     """Begin with the trained VAE `start`, or let a fresh decoder see the images once."""
     if hasattr(vae.encoder, "train_size"):
         vae.encoder.train_size.fill_(len(images))
+    fresh = (vae.prior, vae.decoder) if start is None else (vae.prior,)
+    for part in fresh:
+        if hasattr(part, "initialise"):
+            part.initialise(images)
     if start is None:
-        if hasattr(vae.decoder, "initialise"):
-            vae.decoder.initialise(images)
         return
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
-        vae.prior.load_state_dict(trained.prior.state_dict())
         vae.decoder.load_state_dict(trained.decoder.state_dict())
+        take_over(vae.prior, trained.prior)
         take_over(vae.encoder, trained.encoder)
     except (RuntimeError, AttributeError):
         raise ValueError("The VAE to start from has other parts or sizes than the one to train.") from None
 
 
-def take_over(encoder: nn.Module, trained: nn.Module) -> None:
-    """The same system's weights as they are, else what the system makes of a trained Gaussian encoder."""
-    if encoder.state_dict().keys() == trained.state_dict().keys():
-        encoder.load_state_dict(trained.state_dict())
+def take_over(part: nn.Module, trained: nn.Module) -> None:
+    """The same part's weights as they are, else what this one makes of a plain VAE's."""
+    if part.state_dict().keys() == trained.state_dict().keys():
+        part.load_state_dict(trained.state_dict())
     else:
-        encoder.begin_with(trained)
+        part.begin_with(trained)
 
 
 def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
     """How many of the epochs each stage gets: the ends of the stages are rounded, so that the sum is exact."""
+    epochs /= sum(stage.share for stage in stages)
     ends, done = [], 0.0
     for stage in stages:
         done += stage.share
@@ -195,7 +201,8 @@ def one_epoch(
     total = torch.zeros((), device=vae.device, dtype=torch.float64)
     batches = torch.randperm(len(images)).split(rates["batch_size"])
     for step, batch in enumerate(batches):
-        now = Batch(images[batch].to(vae.device, non_blocking=True), epoch * len(batches) + step)
+        x = images[batch].to(vae.device, non_blocking=True)
+        now = Batch(x.bernoulli() if rates["binarise"] else x, epoch * len(batches) + step, epoch)
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
             optimiser.param_groups[0]["lr"] = rates["learning_rate"]

@@ -44,13 +44,16 @@ class VAE(nn.Module):
         """log p(x, z) = log p(x|z) + log p(z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
         return self.log_likelihood(x, z) + self.prior().log_prob(z)
 
-    def bound(self, x: Tensor, samples: int = 1, q: Distribution | None = None) -> tuple[Tensor, Tensor]:
-        """The ELBO's two terms, each [B] nats: E_q[log p(x|z)] and KL(q(z|x) || p(z)), for `q`, else the posterior.
+    def bound(
+        self, x: Tensor, samples: int = 1, q: Distribution | None = None, p: Distribution | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The ELBO's two terms, each [B] nats: E_q[log p(x|z)] and KL(q(z|x) || p(z)), for `q`, else the posterior,
+        and for `p`, else the prior.
 
         The KL is exact where torch knows its closed form, else the mean over the same samples of z. A mixture is
         stratified: `samples` of each component, which count by its weight.
         """
-        q, p = self.posterior(x) if q is None else q, self.prior()
+        q, p = self.posterior(x) if q is None else q, self.prior() if p is None else p
         z, weight = draw(q, samples)
         try:
             kl = kl_divergence(q, p)
