@@ -1,7 +1,7 @@
 """Priors: modules whose call returns p(z), with batch_shape [] and event_shape [D].
 
-`begin_with(prior)` lets a fresh one begin with a trained VAE's standard normal; `initialise(images)` is called once with
-the training images before anything is trained.
+`begin_with(prior)` lets a fresh one begin with a trained VAE's standard normal; `initialise(images)` is called once
+with the training images before anything is trained.
 """
 
 import torch
@@ -25,7 +25,7 @@ class StandardNormal(nn.Module):
 
 
 class RealNVPPrior(StandardNormal):
-    """p(z) = N(f(z); 0, I) |det df/dz|, f a Real NVP (Xu et al. 2019, equation 4); with no block the standard normal."""
+    """p(z) = N(f(z); 0, I) |det df/dz|, f a Real NVP (Xu et al. 2019, equation 4); without blocks N(0, I)."""
 
     def __init__(self, latent_dim: int, flow: RealNVP) -> None:
         super().__init__(latent_dim)

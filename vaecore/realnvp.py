@@ -1,7 +1,8 @@
 """Real NVP as Xu et al. 2019 build it: K blocks of invertible dense, coupling and actnorm (appendix B.2).
 
-A density takes one pass, f: z -> w. Sampling inverts it and divides by the couplings' scales, which are linear in z under
-a sigmoid: random weights have given samples of 1e47. So the inverse runs in float64 and what leaves +-`FARTHEST` stops there.
+A density takes one pass, f: z -> w. Sampling inverts it and divides by the couplings' scales, which are linear in z
+under a sigmoid: random weights have given samples of 1e47. So the inverse runs in float64 and what leaves +-`FARTHEST`
+stops there.
 """
 
 import torch
@@ -133,9 +134,7 @@ class RealNVP(nn.Module):
 
     def __init__(self, depth: int, dim: int, scale: str = SCALES[0]) -> None:
         if depth and dim < 2:
-            raise ValueError(
-                f"latent_dim is {dim}; a coupling needs at least 2 dimensions, one half to steer the other."
-            )
+            raise ValueError(f"latent_dim is {dim}; a coupling needs at least 2 dimensions: one half steers the other.")
         super().__init__()
         self.blocks = nn.ModuleList(Block(dim, self.WIDTH, scale) for _ in range(depth))
 

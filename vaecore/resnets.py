@@ -1,4 +1,4 @@
-"""The networks of Xu et al. 2019 (appendix B.2): a ResNet encoder and decoder, and the same sizes in plain convolutions.
+"""The networks of Xu et al. 2019 (appendix B.2): ResNets, and the same sizes in plain convolutions.
 
 For 28 x 28 the feature maps are 28·28·32, 28·28·32, 14·14·64, 14·14·64, 7·7·64, 7·7·16 and back; other sizes are halved
 twice as well, rounding up. ResNet blocks are Wide-ResNet's: activation before each of two convolutions, and a 1 x 1
