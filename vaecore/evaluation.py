@@ -1,6 +1,7 @@
 """What one asks of a trained VAE: evidence, bounds, active units. All in nats per image."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +11,42 @@ from vaecore.distributions import is_diagonal
 from vaecore.vae import VAE
 
 
+class Bounds(NamedTuple):
+    """Estimates from the same K draws of q(z|x) for each image, [B] nats each: so the paper's identities hold exactly.
+
+    lb = recons - kl, and NLL = -lb - KL(q(z|x) || p(z|x)) defines the last (Xu et al. 2019, appendix B.3).
+    """
+
+    reconstruction: Tensor  # mean of log p(x|z)
+    kl: Tensor  # mean of log q(z|x) - log p(z)
+    log_evidence: Tensor  # log mean of p(x, z) / q(z|x)
+
+    @property
+    def elbo(self) -> Tensor:
+        return self.reconstruction - self.kl
+
+
 @torch.no_grad()
+def bounds(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Bounds:
+    """`Bounds` of images x [B, C, H, W] with K = `samples` draws, at most `chunk` decodes at once.
+
+    Raises ValueError for no samples, and for x of another shape.
+    """
+    if samples < 1 or x.ndim != 4 or not len(x):
+        shape = list(x.shape)
+        raise ValueError(
+            f"samples is {samples} and x has shape {shape}; it needs at least 1, and [B, C, H, W], B >= 1."
+        )
+    q, p = vae.posterior(x), vae.prior()
+    terms = []
+    for start in range(0, samples, step := max(1, chunk // len(x))):
+        z = q.rsample((min(step, samples - start),))
+        terms.append(torch.stack([vae.log_likelihood(x, z), q.log_prob(z) - p.log_prob(z)]))
+    reconstruction, kl = torch.cat(terms, 1).double()
+    weights = reconstruction - kl
+    return Bounds(reconstruction.mean(0), kl.mean(0), weights.logsumexp(0) - math.log(samples))
+
+
 def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Tensor:
     """log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x): a lower bound of log p(x) that tends to it (Burda et al. 2016).
 
@@ -22,17 +58,7 @@ def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> 
     Returns:
         [B] nats.
     """
-    if samples < 1 or x.ndim != 4 or not len(x):
-        shape = list(x.shape)
-        raise ValueError(
-            f"samples is {samples} and x has shape {shape}; it needs at least 1, and [B, C, H, W], B >= 1."
-        )
-    q = vae.posterior(x)
-    weights = []
-    for start in range(0, samples, step := max(1, chunk // len(x))):
-        z = q.rsample((min(step, samples - start),))
-        weights.append(vae.log_joint(x, z) - q.log_prob(z))
-    return torch.cat(weights).double().logsumexp(0) - math.log(samples)
+    return bounds(vae, x, samples, chunk).log_evidence
 
 
 @torch.no_grad()
@@ -48,6 +74,12 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
+def moments(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the aggregated posterior q(z), [D] each, by the law of total variance."""
+    loc, scale = encode(vae, images)
+    return loc.mean(0), scale.square().mean(0) + loc.var(0, correction=0)
+
+
 @torch.no_grad()
 def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 500, seed: int = 0) -> dict:
     """The measures of a checkpoint on `images`, with the protocol in words, as one JSON-ready dict.
@@ -56,16 +88,23 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     """
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
-        bounds = [torch.stack([*vae.bound(x), log_evidence(vae, x, samples)]) for x in images.split(256)]
+        found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]
         drawn = images[torch.randperm(len(images))[:exact_images].to(images.device)]
-    reconstruction, kl, iwae = torch.cat(bounds, -1).double().mean(-1).tolist()
+    reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
+    mean, variance = moments(vae, images)
     results = {
-        "protocol": f"{len(images):,} images; ELBO with 1 sample, IWAE with {samples}, seed {seed}; nats per image",
+        "protocol": f"{len(images):,} images; K = {samples} draws of q(z|x) for each, seed {seed}; nats per image",
         "ELBO": reconstruction - kl,
         "reconstruction E_q[log p(x|z)]": reconstruction,
         "KL(q(z|x) || p(z))": kl,
         f"IWAE({samples})": iwae,
+        "NLL": -iwae,
+        "KL(q(z|x) || p(z|x)) = -ELBO - NLL": iwae - reconstruction + kl,
         "active units": int(active_units(vae, images).sum()),
+        "mean of q(z), average over dimensions": float(mean.mean()),
+        "variance of q(z), average over dimensions": float(variance.mean()),
+        "mean of q(z)": mean.tolist(),
+        "variance of q(z)": variance.tolist(),
     }
     if vae.prior().event_shape != (2,):
         return results
