@@ -196,7 +196,7 @@ ELBO = Phase(objectives.elbo)
 RATES = ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5))
 
 
-# The learned prior begins at 1e-3. Its paper gives 1e-3, 1e-4 and 1e-5 800 epochs each; a short budget would not arrive.
+# The paper of learned priors begins at 1e-3, with 800 epochs each at 1e-3, 1e-4, 1e-5; a short budget would not arrive.
 PRIOR_RATES = tuple((share, 2 * rate) for share, rate in RATES)
 
 
