@@ -8,7 +8,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from itertools import chain
 from math import prod
@@ -29,15 +29,28 @@ class MissingData(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images [N, C, H, W], float32 in [0, 1], and labels [N], int64, or None."""
+    """Images [N, C, H, W], float32 in [0, 1], and labels [N], int64, or None.
+
+    Of a dynamically binarised set the images are one draw of the pixels, 0 or 1, and `grey` the intensities that they
+    were drawn from; `note` is what a reader of its numbers must know of the split.
+    """
 
     name: str
     split: str
     images: Tensor
     labels: Tensor | None
+    grey: Tensor | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def binarised(self, seed: int) -> "Dataset":
+        """The same set with its pixels drawn anew, each 1 with its grey value's probability."""
+        if self.grey is None:
+            raise ValueError(f"{self.name} is not dynamically binarised: load {DYNAMIC}{self.name} to draw its pixels.")
+        chance = torch.rand(self.grey.shape, generator=torch.Generator().manual_seed(seed))
+        return replace(self, images=(chance < self.grey).float())
 
 
 class IdxFile(NamedTuple):
@@ -73,7 +86,9 @@ _MIRRORS = {
     "fashion_mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 _KINDS = {b"\0\0\x08\x03": "images", b"\0\0\x08\x01": "labels"}
-NAMES = ("digits", *_FILES)
+DYNAMIC = "dynamic_"
+GREY_NAMES = ("digits", "mnist", "fashion_mnist")
+NAMES = ("digits", *_FILES, *(f"{DYNAMIC}{name}" for name in GREY_NAMES))
 SPLITS = ("train", "valid", "test")
 
 
@@ -85,6 +100,9 @@ def load_dataset(name: str, split: str = "train", root: Folder = None, download:
     """
     _check("data set", name, NAMES)
     _check("split", split, SPLITS)
+    if name.startswith(DYNAMIC):
+        grey = load_dataset(name.removeprefix(DYNAMIC), split, root, download)
+        return replace(grey, name=name, grey=grey.images).binarised(SPLITS.index(split))
     own = _FILES.get(name, ("train", "test"))
     part = split if split in own else "train"
     pixels, labels = _digits(part) if name == "digits" else _arrays(name, part, root, download)
