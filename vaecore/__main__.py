@@ -39,13 +39,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
-    bench = add(commands, "bench", run_bench, "time the systems beside the papers' tables")
-    bench.add_argument("what", choices=["inference"], help="inference: q(z|x) of a batch of 128, D = 50")
-    bench.add_argument("--dataset", default="mnist")
-    bench.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
-    bench.add_argument("--images", type=count, help="use the first so many test images (default: all)")
-    bench.add_argument("--repeats", type=count, default=5)
-    bench.add_argument("--device", default="auto")
+    add_bench(commands)
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
     download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -103,6 +97,25 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--seed", type=seed, default=0)
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
+
+
+def add_bench(commands: argparse._SubParsersAction) -> None:
+    bench = add(commands, "bench", run_bench, "the papers' tables, measured here, beside the papers' numbers")
+    bench.add_argument(
+        "what",
+        choices=["inference", "both", "depth", "training", "moments", "saturation"],
+        help="inference: time of q(z|x) of a batch of 128, D = 50; the others: tables of the learned prior's paper, "
+        "trained in small: prior, posterior or both (1, 3, 7), flow depth and time (2, B.7), training strategy (4, 9), "
+        "moments of q(z) (8, B.1), and how the estimate of KL[q(z) || p(z)] saturates (B.2)",
+    )
+    bench.add_argument("--dataset", help="default: mnist for inference, else dynamic_digits")
+    bench.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    bench.add_argument("--images", type=count, help="use the first so many images of each split (default: all)")
+    bench.add_argument("--repeats", type=count, default=5, help="of inference")
+    for name, default in (("epochs", 60), ("latent-dim", 8), ("depth", 10), ("samples", 100), ("seed", 0)):
+        bench.add_argument(f"--{name}", type=seed if name == "seed" else count, default=default, help="of the tables")
+    bench.add_argument("--net", help="of the tables (default: what suits the images)")
+    bench.add_argument("--device", default="auto")
 
 
 def run_train(options: argparse.Namespace) -> dict:
@@ -244,12 +257,16 @@ class Progress:
 
 
 def run_bench(options: argparse.Namespace) -> dict:
+    return bench_inference(options) if options.what == "inference" else bench_table(options)
+
+
+def bench_inference(options: argparse.Namespace) -> dict:
     import torch
 
     from vaecore import load_dataset, timing
     from vaecore.training import pick_device
 
-    data, device = load_dataset(options.dataset, "test", options.data), pick_device(options.device)
+    data, device = load_dataset(options.dataset or "mnist", "test", options.data), pick_device(options.device)
     images = data.images[: options.images]
     with Bar() as bar, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -257,6 +274,23 @@ def run_bench(options: argparse.Namespace) -> dict:
     about = f"{data.name}, {len(images):,} test images, batch {timing.BATCH}, D = {timing.LATENT}"
     about += f", {options.repeats} repeats, {hardware(device)}, torch {torch.__version__}"
     return {"protocol": about, **found}
+
+
+def bench_table(options: argparse.Namespace) -> dict:
+    from vaecore import load_dataset, tables
+    from vaecore.training import pick_device
+
+    name = options.dataset or "dynamic_digits"
+    train, valid, test = (load_dataset(name, split, options.data) for split in ("train", "valid", "test"))
+    train, valid, test = (each.first(options.images or len(each)) for each in (train, valid, test))
+    settings = {key: getattr(options, key) for key in tables.Budget.__dataclass_fields__}
+    budget, device = tables.Budget(**settings), hardware(pick_device(options.device))
+    with Bar() as bar:
+        if options.what == "saturation":
+            found = tables.saturation(train, valid, budget, say=bar)
+        else:
+            found = tables.table(options.what, train, valid, test, budget, say=bar)
+    return found | {"hardware": device}
 
 
 def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821

@@ -45,6 +45,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def first(self, count: int) -> "Dataset":
+        """The same set with its first `count` images alone."""
+        parts = {key: getattr(self, key) for key in ("images", "labels", "grey")}
+        return replace(self, **{key: None if part is None else part[:count] for key, part in parts.items()})
+
     def binarised(self, seed: int) -> "Dataset":
         """The same set with its pixels drawn anew, each 1 with its grey value's probability."""
         if self.grey is None:
