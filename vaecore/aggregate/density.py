@@ -13,11 +13,12 @@ from vaecore.vae import VAE
 
 OnEvent = Callable[[dict], None] | None
 
-ROWS, BLOCK = 2000, 500  # points and codes at once: their densities take 4 MB
-# Single precision can hold sums of 2^±126. A point's terms are divided by 2^60 times a sampled one, so that larger ones
-# have room: a factor 2^188 until they overflow, which is noticed and put right.
-HEADROOM = 60
-TOLERANCE = 2e-3  # nats: where single precision could lose more, the product is double
+ROWS, BLOCK = 1000, 1000  # points and codes at once: their densities stay in a processor's cache
+# Single precision holds sums of 2^±126. A point's terms are divided by 2^60 times its largest sampled one, so that
+# larger ones have room: a factor 2^188 until they overflow, which is noticed and put right. Smaller ones than 2^-126,
+# where processors become slow, are raised to it: 2^-66 of a term that is there.
+LEAST, HEADROOM = -126, 60
+TOLERANCE = 0.01  # nats: where single precision could lose more, the product is double
 PAIRS = 1 << 20  # at most this many densities of a q that is no diagonal Gaussian at once
 
 
@@ -26,7 +27,8 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     """log q(z) = log 1/N sum_i N(z; loc_i, diag scale_i²), exact, in bounded memory.
 
     The exponents are one matrix product, [z², z, 1] by each code's coefficients; their exponentials are taken to base
-    2, which torch computes twice as fast as to base e, and never slows down where they underflow.
+    2, which is twice as fast as to base e. Where single precision could lose more than 0.01 nats, as it does for
+    posteriors that are narrow beside the spread of the codes, the product is in double precision.
 
     Args:
         z: points [M, D].
@@ -41,9 +43,11 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     # Squares cancel least where the codes are around zero.
     z, loc, scale = z.double() - centre, loc.double() - centre, scale.double()
     dtype = torch.float32 if rounding(z, loc, scale) <= TOLERANCE else torch.float64
-    parts, found = z.split(ROWS), []
+    both = zip(loc.split(BLOCK), scale.split(BLOCK), strict=True)
+    blocks, parts, found = [coefficients(m, s).to(dtype) for m, s in both], z.split(ROWS), []
+    sample = slice(None, None, max(1, len(loc) // 256))
     for step, part in enumerate(parts, 1):
-        found.append(log2_sum(part, loc, scale, dtype))
+        found.append(log2_sum(powers(part), coefficients(loc[sample], scale[sample]), blocks))
         if on_event:
             on_event({"event": "step", "step": step, "steps": len(parts)})
     return torch.cat(found) * math.log(2) - math.log(len(loc))
@@ -86,21 +90,24 @@ def log_densities_of(vae: VAE, z: Tensor, images: Tensor) -> Tensor:
     return torch.cat([pairwise(vae.posterior(x.to(vae.device)), z, lambda p: p) for x in images.split(BLOCK)], 1)
 
 
-def log2_sum(z: Tensor, loc: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    """log2 sum_i q(z|x_i) [M] of centred points and codes, with the matrix product in `dtype`."""
-    sample = slice(None, None, max(1, len(loc) // 256))
-    left = powers(z)
-    # The level of each point, by which its terms are divided, is part of the product; whole numbers are exact in it.
-    left[:, -1] = -HEADROOM - (left @ coefficients(loc[sample], scale[sample]).T).amax(1).ceil()
-    left, total = left.to(dtype), z.new_zeros(len(z))
-    product = left.new_empty(len(z) * BLOCK)
-    for m, s in zip(loc.split(BLOCK), scale.split(BLOCK), strict=True):
-        right = coefficients(m, s).to(dtype).T
-        exponents = torch.mm(left, right, out=product[: len(z) * len(m)].view(len(z), len(m)))
-        found = exponents.float().exp2_().sum(1).double()
+def log2_sum(points: Tensor, sample: Tensor, blocks: list[Tensor]) -> Tensor:
+    """log2 sum_i q(z|x_i) [M], for `powers` of points [M, 2D + 2] and `coefficients` of all codes, block by block.
+
+    `sample` holds the coefficients of some codes; the blocks' precision is that of the product.
+    """
+    left, size = points.to(blocks[0].dtype), len(points)
+    # Each point's level, by which its terms are divided, is part of the product; whole numbers are exact in it.
+    left[:, -1] = -HEADROOM - (points @ sample.T).amax(1).ceil()
+    total, product = points.new_zeros(size), left.new_empty(size * BLOCK)
+    single = None if left.dtype == torch.float32 else torch.empty_like(product, dtype=torch.float32)
+    for block in blocks:
+        count = size * len(block)
+        exponents = torch.mm(left, block.T, out=product[:count].view(size, -1))
+        terms = exponents if single is None else single[:count].view(size, -1).copy_(exponents)
+        found = terms.clamp_(min=LEAST).exp2_().sum(1).double()
         if not found.isfinite().all():
             over = ~found.isfinite()
-            exponents = left[over] @ right
+            exponents = left[over] @ block.T
             rise = exponents.amax(1, keepdim=True).ceil() + HEADROOM
             found[over] = (exponents - rise).exp2().sum(1).double()
             total[over] *= (-rise[:, 0].double()).exp2()
