@@ -380,7 +380,7 @@ def colour_bar(start: float = 0.08, width: float = 0.84) -> tuple[list[dict], li
 
 
 def png(image: np.ndarray) -> bytes:
-    """A PNG file of an image [C, H, W] in [0, 1], C = 1 or 3; values outside are clipped."""
+    """A PNG file of an image [C, H, W] in [0, 1], C = 1, 3 or, with opacity, 4; values outside are clipped."""
     levels = np.round(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     height, width, channels = levels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), levels.reshape(height, -1)], 1)
@@ -388,7 +388,7 @@ def png(image: np.ndarray) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
