@@ -42,7 +42,12 @@ def test_log_q_is_the_naive_sum(latent: int, reach: float, least: float) -> None
 def test_single_precision_is_used_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
     plain = aggregate.density.log2_sum
-    monkeypatch.setattr(aggregate.density, "log2_sum", lambda *rest: used.append(rest[-1][0].dtype) or plain(*rest))
+
+    def spy(z: Tensor, sample: Tensor, blocks: list[Tensor]) -> Tensor:
+        used.append(blocks[0].dtype)
+        return plain(z, sample, blocks)
+
+    monkeypatch.setattr(aggregate.density, "log2_sum", spy)
     loc, scale = torch.randn(3000, 40) + 50, 0.3 + torch.rand(3000, 40)
     z = torch.randn(100, 40) + 50
     truth = naive(z, loc, scale).logsumexp(1) - math.log(3000)
@@ -59,6 +64,28 @@ def test_terms_that_outgrow_the_sampled_ones_are_put_right() -> None:
     z = torch.tensor([[-1.0, 0.0], [30.0, 0.0], [10.0, 3.0]])
     truth = naive(z, loc, scale).logsumexp(1) - math.log(2000)
     torch.testing.assert_close(aggregate.log_aggregate(z, loc, scale), truth, atol=aggregate.density.TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_nothing_and_are_given_back(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregate.density, "ROWS", 50)
+    before, steps = torch.get_num_threads(), []
+    loc, scale, z = torch.randn(300, 3), 0.1 + torch.rand(300, 3), torch.randn(420, 3)
+    try:
+        torch.set_num_threads(threads)
+        found = aggregate.log_aggregate(z, loc, scale, lambda event: steps.append((event["step"], event["steps"])))
+        assert torch.get_num_threads() == threads
+
+        def stop(event: dict) -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            aggregate.log_aggregate(z, loc, scale, stop)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert steps == [(k, 9) for k in range(1, 10)]
+    torch.testing.assert_close(found, naive(z, loc, scale).logsumexp(1) - math.log(300), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("recipe", ["vae", "me", "laplace-vae", "iaf", "gpvae"])

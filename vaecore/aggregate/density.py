@@ -1,7 +1,10 @@
 """log q(z), the aggregated posterior's density: exact sums over all codes, in blocks that fit a processor's cache."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,11 +48,13 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     dtype = torch.float32 if rounding(z, loc, scale) <= TOLERANCE else torch.float64
     both = zip(loc.split(BLOCK), scale.split(BLOCK), strict=True)
     blocks, parts, found = [coefficients(m, s).to(dtype) for m, s in both], z.split(ROWS), []
-    sample = slice(None, None, max(1, len(loc) // 256))
-    for step, part in enumerate(parts, 1):
-        found.append(log2_sum(powers(part), coefficients(loc[sample], scale[sample]), blocks))
-        if on_event:
-            on_event({"event": "step", "step": step, "steps": len(parts)})
+    few = slice(None, None, max(1, len(loc) // 256))
+    work = partial(log2_sum, sample=coefficients(loc[few], scale[few]), blocks=blocks)
+    with closing(side_by_side(work, parts)) as results:
+        for step, result in enumerate(results, 1):
+            found.append(result)
+            if on_event:
+                on_event({"event": "step", "step": step, "steps": len(parts)})
     return torch.cat(found) * math.log(2) - math.log(len(loc))
 
 
@@ -90,12 +95,31 @@ def log_densities_of(vae: VAE, z: Tensor, images: Tensor) -> Tensor:
     return torch.cat([pairwise(vae.posterior(x.to(vae.device)), z, lambda p: p) for x in images.split(BLOCK)], 1)
 
 
-def log2_sum(points: Tensor, sample: Tensor, blocks: list[Tensor]) -> Tensor:
-    """log2 sum_i q(z|x_i) [M], for `powers` of points [M, 2D + 2] and `coefficients` of all codes, block by block.
+def side_by_side(work: Callable[[Tensor], Tensor], parts: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    """`work` of each part, in order, as many at once as torch has threads, with one thread for each.
+
+    Torch's own way, a share of every small step for each thread, waits for the slowest after each step: where other
+    processes want the cores too, that took several times as long.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(parts) < 2 or parts[0].is_cuda:
+        yield from map(work, parts)
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, parts)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.no_grad()
+def log2_sum(z: Tensor, sample: Tensor, blocks: list[Tensor]) -> Tensor:
+    """log2 sum_i q(z|x_i) [M], for centred points z [M, D] and the `coefficients` of all codes, block by block.
 
     `sample` holds the coefficients of some codes; the blocks' precision is that of the product.
     """
-    left, size = points.to(blocks[0].dtype), len(points)
+    points, size = powers(z), len(z)
+    left = points.to(blocks[0].dtype, copy=True)
     # Each point's level, by which its terms are divided, is part of the product; whole numbers are exact in it.
     left[:, -1] = -HEADROOM - (points @ sample.T).amax(1).ceil()
     total, product = points.new_zeros(size), left.new_empty(size * BLOCK)
