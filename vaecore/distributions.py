@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
+    Categorical,
     Distribution,
     Independent,
     MixtureSameFamily,
@@ -42,6 +43,15 @@ def diagonal(parameters: Tensor) -> Independent:
 def is_diagonal(q: Distribution) -> bool:
     """Whether q is a Gaussian of independent dimensions."""
     return isinstance(q, Independent) and isinstance(q.base_dist, Normal)
+
+
+class Shares(Categorical):
+    """Categorical by logarithms [..., M] whose exponentials sum to 1 already: torch's takes nine steps to see to it."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = self._param = logits
+        self._num_events = logits.shape[-1]
+        Distribution.__init__(self, logits.shape[:-1], validate_args=False)
 
 
 class Mixture(MixtureSameFamily):

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, Transform
+from torch.distributions import Distribution, Independent, Transform
+from torch.nn.functional import pad
 
-from vaecore.distributions import Flow, Mixture, diagonal
+from vaecore.distributions import Flow, Mixture, Shares, diagonal
 from vaecore.nets import SideBySide
 
 
@@ -55,8 +56,7 @@ class MixtureEncoder(nn.Module):
     def forward(self, x: Tensor, count: int | None = None) -> Mixture:
         """The mixture of the first `count` components, of all by default."""
         parts = diagonal(self.parts(x, count).movedim(0, 1))
-        # The parts are checked; the gates' logarithms are sums of finite ones.
-        return Mixture(Categorical(logits=self.gate(x, count), validate_args=False), parts, validate_args=False)
+        return Mixture(Shares(self.gate(x, count)), parts, validate_args=False)
 
     def component(self, x: Tensor, index: int) -> Independent:
         """q_m(z|x) alone."""
@@ -85,16 +85,15 @@ class ImpactGate(nn.Module):
     def __init__(self, nets: list[nn.Sequential]) -> None:
         super().__init__()
         self.impacts = SideBySide(nets)
+        self.register_buffer("later", torch.ones(len(nets), len(nets) + 1).tril(), persistent=False)
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         count = len(self.impacts.nets) + 1 if count is None else count
         if count == 1:
             return x.new_zeros(len(x), 1)
         impact = self.LEAST + (self.MOST - self.LEAST) * self.impacts(x, count - 1)[..., 0].mT.sigmoid()
-        kept = torch.log1p(-impact).flip(-1).cumsum(-1).flip(-1)  # log prod_l>=m (1 - e_l), m = 1, 2, ...
-        first = kept[:, :1]
-        later = torch.cat([kept[:, 1:], torch.zeros_like(first)], -1)
-        return torch.cat([first, impact.log() + later], -1)
+        # log e_m, and log prod_l>m (1 - e_l) as a product with ones where l > m.
+        return torch.addmm(pad(impact.log(), (1, 0)), torch.log1p(-impact), self.later[: count - 1, :count])
 
 
 class RecursiveMixtureEncoder(MixtureEncoder):
