@@ -107,6 +107,7 @@ def test_wrong_shapes_are_refused_with_a_sentence() -> None:
     loc, scale = torch.zeros(4, 2), torch.ones(4, 2)
     with pytest.raises(ValueError, match=r"\[3, 3\], \[4, 2\] and \[4, 2\]; they need"):
         aggregate.log_aggregate(torch.zeros(3, 3), loc, scale)
+    assert aggregate.log_aggregate(torch.zeros(0, 2), loc, scale).shape == (0,)
     with pytest.raises(ValueError, match="above zero"):
         aggregate.log_densities(torch.zeros(3, 2), loc, 0 * scale)
     with pytest.raises(ValueError, match="need \\[N, C, H, W\\]"):

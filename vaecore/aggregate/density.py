@@ -27,7 +27,7 @@ PAIRS = 1 << 20  # at most this many densities of a q that is no diagonal Gaussi
 
 @torch.no_grad()
 def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = None) -> Tensor:
-    """log q(z) = log 1/N sum_i N(z; loc_i, diag scale_i²), exact, in bounded memory.
+    """log q(z) = log 1/N sum_i N(z; loc_i, diag scale_i²), exact, in memory of a few times the codes.
 
     The exponents are one matrix product, [z², z, 1] by each code's coefficients; their exponentials are taken to base
     2, which is twice as fast as to base e. Where single precision could lose more than 0.01 nats, as it does for
@@ -126,8 +126,8 @@ def log2_sum(z: Tensor, sample: Tensor, blocks: list[Tensor]) -> Tensor:
     single = None if left.dtype == torch.float32 else torch.empty_like(product, dtype=torch.float32)
     for block in blocks:
         count = size * len(block)
-        exponents = torch.mm(left, block.T, out=product[:count].view(size, -1))
-        terms = exponents if single is None else single[:count].view(size, -1).copy_(exponents)
+        exponents = torch.mm(left, block.T, out=product[:count].view(size, len(block)))
+        terms = exponents if single is None else single[:count].view(size, len(block)).copy_(exponents)
         found = terms.clamp_(min=LEAST).exp2_().sum(1).double()
         if not found.isfinite().all():
             over = ~found.isfinite()
