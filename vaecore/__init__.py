@@ -16,7 +16,17 @@ _HOME = {
     "save": "checkpoints",
     "load": "checkpoints",
 }
-_MODULES = ("aggregate", "analysis", "checkpoints", "datasets", "evaluation", "exact", "objectives", "recipes", "training")
+_MODULES = (
+    "aggregate",
+    "analysis",
+    "checkpoints",
+    "datasets",
+    "evaluation",
+    "exact",
+    "objectives",
+    "recipes",
+    "training",
+)
 
 __all__ = [*_HOME, *_MODULES]
 
