@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
+    add_aggregate(commands)
     add_bench(commands)
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
@@ -97,6 +98,19 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--seed", type=seed, default=0)
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
+
+
+def add_aggregate(commands: argparse._SubParsersAction) -> None:
+    text = "measure q(z), the mean of all q(z|x): its divergence from the prior, moments, closest pairs; JSON on stdout"
+    aggregate = add(commands, "aggregate", run_aggregate, text)
+    aggregate.add_argument("folder")
+    aggregate.add_argument("--split", default="train", help="train, valid or test")
+    aggregate.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    aggregate.add_argument("--images", type=count, default=5000, help="use the first so many (the paper: all)")
+    aggregate.add_argument("--n-x", type=count, default=1, help="binarisations of each image (algorithm B.2)")
+    aggregate.add_argument("--n-z", type=count, default=1, help="draws of z for each of them (the paper: 10)")
+    aggregate.add_argument("--seed", type=seed, default=0)
+    aggregate.add_argument("--device", default="auto")
 
 
 def add_bench(commands: argparse._SubParsersAction) -> None:
@@ -204,6 +218,46 @@ def run_evaluate(options: argparse.Namespace) -> dict:
     if options.keep:
         checkpoints.add_metrics(options.folder, evaluation=results)
     return {"folder": str(options.folder), **results}
+
+
+def run_aggregate(options: argparse.Namespace) -> dict:
+    from vaecore import aggregate, evaluation
+
+    vae, data = open_checkpoint(options, options.split)
+    data = data.first(options.images)
+    if options.n_x > 1 and data.grey is None:
+        raise ValueError(f"{data.name} is not dynamically binarised: its images are drawn once, so --n-x must be 1.")
+    sets = [data] if options.n_x == 1 else [data.binarised(draw) for draw in range(options.n_x)]
+    draws = [each.images.to(vae.device) for each in sets]
+    with Bar() as bar:
+        found = aggregate.marginal_kl(vae, draws, options.n_z, seed=options.seed, on_event=bar)
+    loc, scale = evaluation.encode(vae, draws[0])
+    mean, variance = aggregate.moments(loc, scale)
+    pairs = aggregate.closest_pairs(loc, scale)
+    return {
+        "folder": str(options.folder),
+        "protocol": f"{data.name}, the first {len(data):,} images of the {options.split} split, n_x = {options.n_x}, "
+        f"n_z = {options.n_z}, seed {options.seed}; nats",
+        "E KL(q(z|x) || p(z))": found.avg_kl,
+        "KL(q(z) || p(z))": found.kl,
+        "its standard error": found.kl_error,
+        "the least that this estimate can be": found.floor,
+        "mutual information": found.mutual_information,
+        "the most that this estimate can be, log(N n_x)": found.cap,
+        "mean of q(z)": mean.tolist(),
+        "variance of q(z)": variance.tolist(),
+        "histogram of the standard deviations of q(z|x)": histogram(scale.flatten()),
+        "histogram of the distances to the closest mean": histogram(pairs.distance),
+        "histogram of the same, normalised (equation B.2)": histogram(pairs.normalised),
+    }
+
+
+def histogram(values: "Tensor") -> dict:  # noqa: F821
+    """Counts in 40 bins of equal width, as Figure 3 of the learned prior's paper draws them."""
+    import numpy as np
+
+    counts, edges = np.histogram(values.cpu().numpy(), bins=40)
+    return {"edges": edges.tolist(), "counts": counts.tolist(), "median": float(values.median())}
 
 
 def run_analyse(options: argparse.Namespace) -> dict:

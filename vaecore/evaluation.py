@@ -74,9 +74,15 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
-def moments(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the aggregated posterior q(z), [D] each, by the law of total variance."""
-    loc, scale = encode(vae, images)
+def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of q(z), each [D], float64, for means and standard deviations [N, D] of any q(z|x).
+
+    Var[z] = E Var[z|x] + Var E[z|x], the law of total variance: exact, without a draw (Xu et al. 2019, Table B.1).
+    """
+    if loc.ndim != 2 or loc.shape != scale.shape or not len(loc):
+        shapes = f"{list(loc.shape)} and {list(scale.shape)}"
+        raise ValueError(f"loc and scale have shapes {shapes}; both must be [N, D], with N at least 1.")
+    loc, scale = loc.double(), scale.double()
     return loc.mean(0), scale.square().mean(0) + loc.var(0, correction=0)
 
 
@@ -91,7 +97,7 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
         found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]
         drawn = images[torch.randperm(len(images))[:exact_images].to(images.device)]
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
-    mean, variance = moments(vae, images)
+    mean, variance = moments(*encode(vae, images))
     results = {
         "protocol": f"{len(images):,} images; K = {samples} draws of q(z|x) for each, seed {seed}; nats per image",
         "ELBO": reconstruction - kl,

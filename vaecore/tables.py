@@ -126,7 +126,7 @@ def trained(row: Row, train: Dataset, valid: Dataset, budget: Budget, start: VAE
 def measured(vae: VAE, images: Tensor, budget: Budget) -> dict[str, float]:
     found = [evaluation.bounds(vae, x.to(vae.device), budget.samples) for x in images.split(256)]
     reconstruction, kl, evidence = (float(torch.cat(part).mean()) for part in zip(*found, strict=True))
-    mean, variance = evaluation.moments(vae, images)
+    mean, variance = evaluation.moments(*evaluation.encode(vae, images))
     return {
         "NLL": -evidence,
         "lb": reconstruction - kl,
@@ -147,9 +147,11 @@ def saturation(train: Dataset, valid: Dataset, budget: Budget, images: int = 500
     vae, _ = trained(JOINT, train, valid, budget, None)
     found = []
     for number, (times, paper) in enumerate(SATURATION.items(), 1):
-        drawn = [train.binarised(draw).images[:images] for draw in range(times)]
+        drawn = [train.binarised(draw).images[:images].to(vae.device) for draw in range(times)]
         result = aggregate.marginal_kl(vae, drawn, n_z=4, seed=budget.seed)
-        found.append({"n_x": times, **result.row(), "paper's KL[q(z) || p(z)]": paper})
+        ours = {"avg KL": result.avg_kl, "KL[q(z) || p(z)]": result.kl, "its standard error": result.kl_error}
+        ours |= {"the least it can be": result.floor, "mutual information": result.mutual_information}
+        found.append({"n_x": times, **ours, "paper's KL[q(z) || p(z)]": paper})
         if say:
             say({"event": "step", "step": number, "steps": len(SATURATION)})
     return {

@@ -6,10 +6,11 @@ apart the codes are.
 """
 
 from vaecore.aggregate.density import log_aggregate, log_aggregate_of, log_densities, log_densities_of
-from vaecore.aggregate.information import MarginalKL, marginal_kl, moments
+from vaecore.aggregate.information import MarginalKL, marginal_kl
 from vaecore.aggregate.lows import Judgement, LowSamples, judge, low_posterior
 from vaecore.aggregate.nearest import ClosestPairs, closest_pairs, nearest_images
 from vaecore.aggregate.optimal import OptimalImages, optimal_images
+from vaecore.evaluation import moments
 
 __all__ = [
     "ClosestPairs",

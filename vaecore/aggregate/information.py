@@ -108,16 +108,6 @@ def mean_and_error(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
-def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of q(z), each [D], float64, for means and standard deviations [N, D] of any q(z|x).
-
-    Var[z] = E Var[z|x] + Var E[z|x], the law of total variance: exact, without a draw (learned-prior paper, Table B.1).
-    """
-    must_fit(loc[:1], loc, scale)
-    loc, scale = loc.double(), scale.double()
-    return loc.mean(0), scale.square().mean(0) + loc.var(0, correction=0)
-
-
 def must_be_draws(draws: Sequence[Tensor], n_z: int, points: int | None) -> None:
     if isinstance(draws, Tensor) or not len(draws) or len({x.shape for x in draws}) > 1:
         raise ValueError("draws must be a list of tensors of one shape [N, C, H, W]: the binarisations of N images.")
