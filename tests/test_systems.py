@@ -58,6 +58,9 @@ def test_networks_side_by_side_say_what_each_says_alone() -> None:
         expected = torch.stack([net(x) for net in alone])
         torch.testing.assert_close(together(x), expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(together(x, 2), expected[:2], atol=1e-5, rtol=1e-4)
+        with torch.no_grad():  # as oneDNN's layers, and as one wide network for a GPU
+            for outputs in (together(x), torch.stack(together.apart(x)), nets.through(nets.block_diagonal(alone), x)):
+                torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 9, 17), (2, 30, 45)])
@@ -477,6 +480,33 @@ def test_without_its_process_a_gpvae_is_the_vae_that_it_began_with() -> None:
         torch.testing.assert_close(q.stddev, plain.stddev)
         torch.testing.assert_close(processes.averaged_kl(made.encoder.moments(x)), kl_divergence(plain, p))
     assert float(made.encoder.train_size) == 5
+
+
+def test_all_at_once_a_gpvae_says_the_same_as_by_its_moments() -> None:
+    for net, shape, latent_dim in (("conv", (1, 28, 28), 7), ("small", SHAPE, 2)):
+        encoder, x = vaecore.build("gpvae", shape, latent_dim, net=net).encoder, torch.rand(5, *shape)
+        with torch.no_grad():
+            for parameter in encoder.parameters():
+                parameter += 0.05 * torch.randn_like(parameter)
+            at_once, by_moments = encoder.at_once(x), encoder(x)
+        with_gradients = encoder(x)
+        for other in (by_moments, with_gradients):
+            torch.testing.assert_close(at_once.mean, other.mean, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(at_once.stddev, other.stddev, atol=0, rtol=1e-4)
+
+
+def test_the_factors_gradients_are_right(double: None) -> None:  # noqa: ARG001
+    part = processes.Triangles(2, 12, 0.3)
+    with torch.no_grad():
+        for parameter in part.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    names, values = zip(*part.named_parameters(), strict=True)
+
+    def by(psi: Tensor, *values: Tensor) -> tuple[Tensor, Tensor]:
+        return functional_call(part, dict(zip(names, values, strict=True)), (psi,))
+
+    part.forward = lambda psi: (part.quadratic(psi), part.kl())
+    assert torch.autograd.gradcheck(by, (torch.randn(3, 12, requires_grad=True), *values))
 
 
 def test_the_uncertainty_is_the_trace_of_both_variances() -> None:

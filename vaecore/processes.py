@@ -7,11 +7,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.distributions import Independent, Normal
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from vaecore.encoders import GaussianEncoder
-from vaecore.nets import SideBySide, laid_out
+from vaecore.nets import SideBySide, laid_out, linear_step, onednn_takes
 
 
 class Triangles(nn.Module):
@@ -32,58 +33,89 @@ class Triangles(nn.Module):
         self.below = nn.ParameterList(torch.zeros(features - b, latent_dim, b - a) for a, b in self.edges[:-1])
         for a, b in self.edges:
             self.register_buffer(f"lower_{a}", torch.ones(b - a, b - a).tril(-1)[:, None], persistent=False)
-            self.register_buffer(f"eye_{a}", torch.eye(b - a)[:, None], persistent=False)
 
-    def corner(self, k: int) -> Tensor:
-        """The k-th block on the diagonal, [n, D, n]: lower triangular, with a positive diagonal."""
-        raw, a = self.corners[k], self.edges[k][0]
-        eye = getattr(self, f"eye_{a}")
-        return raw * getattr(self, f"lower_{a}") + (raw * eye).sum(0).exp() * eye
+    def corner(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k-th block on the diagonal, [n, D, n], lower triangular with a positive diagonal; the sum of log dets."""
+        return Corner.apply(self.corners[k], getattr(self, f"lower_{self.edges[k][0]}"))
 
     def quadratic(self, psi: Tensor) -> Tensor:
         """psiᵀ L_d L_dᵀ psi for psi [B, p]: [B, D]."""
-        total = psi.new_zeros(())
-        for a, product in laid_out(self, psi.device.type, self.products):
-            total = total + product(psi[:, a:]).unflatten(1, (len(self.corners[0][0]), -1)).square().sum(-1)
-        return total
+        return sum(share(psi[:, a:]) for a, share in laid_out(self, psi.device.type, self.shares))
 
-    def products(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
-        """For each block of columns from a on: psi[a:] [B, p - a] to psi[a:]ᵀ L_d for all d at once, [B, D n]."""
-        raw = self.corners[0]
-        onednn = raw.device.type == "cpu" and raw.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-        if torch.is_grad_enabled() or not onednn:
-            return [(a, partial(times, self.corner(k), *self.below[k : k + 1])) for k, (a, _) in enumerate(self.edges)]
-        # On a CPU, where the weights rest: oneDNN's product of wider blocks takes about 0.6 of the default one's time.
-        full = self.dense()
-        wide = [(first[0], last[1]) for first, last in zip(self.edges[::2], self.edges[1::2], strict=True)]
-        return [(a, partial(onednn_times, full[:, a:, a:b].mT.flatten(0, 1).to_mkldnn())) for a, b in wide]
+    def shares(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
+        """For each block of columns from a on: psi[a:] [B, p - a] to what it adds to the quadratic forms, [B, D]."""
+        if onednn_takes(self.corners[0]):
+            # On a CPU, where the weights rest, oneDNN keeps them in the order in which its product reads them.
+            full = self.dense()
+            columns = [(a, b, full[:, a:, a:b].permute(2, 0, 1).flatten(0, 1)) for a, b in self.edges]
+            return [(a, partial(resting, linear_step(weight), b - a)) for a, b, weight in columns]
+        starts = (a for a, _ in self.edges)
+        return [(a, partial(moving, self.corner(k)[0], *self.below[k : k + 1])) for k, a in enumerate(starts)]
 
     def kl(self) -> Tensor:
         """sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
         total = 0.0
-        for k, (a, b) in enumerate(self.edges):
-            corner = self.corner(k)
-            log_det = (self.corners[k] * getattr(self, f"eye_{a}")).sum()
-            total = total + 0.5 * (corner.square().sum() - (b - a) * corner.shape[1]) - log_det
-        return total + 0.5 * sum(block.square().sum() for block in self.below)
+        for k in range(len(self.edges)):
+            corner, log_det = self.corner(k)
+            total = total + 0.5 * (square_length(corner).sum() - corner[..., 0].numel()) - log_det
+        return total + 0.5 * sum(square_length(block).sum() for block in self.below)
 
     @torch.no_grad()
     def dense(self) -> Tensor:
         """All factors, [D, p, p]."""
-        columns = [torch.cat([self.corner(k), *self.below[k : k + 1]]) for k in range(len(self.edges))]
+        columns = [torch.cat([self.corner(k)[0], *self.below[k : k + 1]]) for k in range(len(self.edges))]
         full = [pad(column, (0, 0, 0, 0, a, 0)) for column, (a, _) in zip(columns, self.edges, strict=True)]
         return torch.cat(full, -1).transpose(0, 1)
 
 
-def times(corner: Tensor, *rest: Tensor) -> Tensor:
-    """psiᵀ times a corner and the rows below it, if there are any; psi comes last."""
+def moving(corner: Tensor, *rest: Tensor) -> Tensor:
+    """The squared length of psiᵀ times a corner and the rows below it, if there are any; psi comes last."""
     *below, psi = rest
     product = psi[:, : len(corner)] @ corner.flatten(1)
-    return product.addmm(psi[:, len(corner) :], below[0].flatten(1)) if below else product
+    product = product.addmm(psi[:, len(corner) :], below[0].flatten(1)) if below else product
+    return square_length(product.unflatten(1, corner.shape[1:]))
 
 
-def onednn_times(weight: Tensor, psi: Tensor) -> Tensor:
-    return linear(psi.contiguous().to_mkldnn(), weight).to_dense()
+def resting(product: Callable[[Tensor], Tensor], columns: int, psi: Tensor) -> Tensor:
+    """The same by a product whose outputs are ordered column by column, [B, n D]: so they are summed faster."""
+    return product(psi).square_().unflatten(1, (columns, -1)).sum(1)
+
+
+class Corner(torch.autograd.Function):
+    """raw [n, D, n] with exp(its diagonals) on them and 0 above, and the sum of its diagonals, in one pass each way."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, raw: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
+        corner, diagonal = raw * lower, raw.diagonal(0, 0, 2)
+        corner.diagonal(0, 0, 2).copy_(diagonal.exp())
+        ctx.save_for_backward(corner, lower)
+        return corner, diagonal.sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, by_corner: Tensor, by_sum: Tensor) -> tuple[Tensor, None]:
+        corner, lower = ctx.saved_tensors
+        gradient = by_corner * lower
+        gradient.diagonal(0, 0, 2).copy_(by_corner.diagonal(0, 0, 2) * corner.diagonal(0, 0, 2) + by_sum)
+        return gradient, None
+
+
+class SquareLength(torch.autograd.Function):
+    """sum h² over the last dimension, whose gradient 2 h takes one pass over h instead of three."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, h: Tensor) -> Tensor:
+        ctx.save_for_backward(h)
+        return h.square().sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        return ctx.saved_tensors[0] * (2 * gradient)[..., None]
+
+
+def square_length(h: Tensor) -> Tensor:
+    return SquareLength.apply(h) if torch.is_grad_enabled() else h.square().sum(-1)
 
 
 @dataclass(frozen=True)
@@ -123,7 +155,7 @@ class GaussianProcessEncoder(nn.Module):
     def features(self, x: Tensor) -> Tensor | list[Tensor]:
         """What the base, psi^m and psi^s see of images x [B, C, H, W]: three times [B, p]."""
         # As one grouped network three small ones are faster where launching them is what costs, and slower on a CPU.
-        return self.trunks(x) if x.is_cuda else [trunk(x) for trunk in self.trunks.nets]
+        return self.trunks(x) if x.is_cuda else self.trunks.apart(x)
 
     def moments(self, x: Tensor) -> Moments:
         """Equation 13 for images x [B, C, H, W]."""
@@ -133,8 +165,25 @@ class GaussianProcessEncoder(nn.Module):
         return Moments(b + psi_m @ self.mu.mT, self.f.quadratic(psi_m), mean_h, self.h.quadratic(psi_s))
 
     def forward(self, x: Tensor) -> Independent:
-        moments = self.moments(x)
-        return marginal(moments)
+        return self.at_once(x) if x.is_cuda and not torch.is_grad_enabled() else marginal(self.moments(x))
+
+    def at_once(self, x: Tensor) -> Independent:
+        """The same q(z|x) in the fewest kernels, whose launches are what a GPU's time goes to (without gradients)."""
+        weight, bias, factors = laid_out(self, "at once", self.together)
+        features = self.trunks(x)
+        mean, log_scale, shift = torch.addmm(bias, features.transpose(0, 1).flatten(1), weight).chunk(3, dim=-1)
+        spread = torch.bmm(features[1:], factors).unflatten(2, (mean.shape[1], -1))
+        spread = torch.linalg.vector_norm(spread, dim=(0, 3))  # sqrt(V[f] + V[h])
+        return Independent(Normal(mean, torch.hypot(log_scale.exp() + shift, spread)), 1)
+
+    def together(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features [B, 3 p] to b + mu psi^m, log c, eta psi^s: weight [3 p, 3 D] and bias; the factors [2, p, D p]."""
+        (b, log_variance), none = self.head.weight.chunk(2), torch.zeros_like(self.mu)
+        rows = [(b, self.mu, none), (0.5 * log_variance, none, none), (none, none, self.eta)]
+        weight = torch.cat([torch.cat(row, 1) for row in rows]).mT
+        b, log_variance = self.head.bias.chunk(2)
+        bias = torch.cat([b, 0.5 * log_variance, torch.zeros_like(b)])
+        return weight, bias, torch.stack([part.dense().transpose(0, 1).flatten(1) for part in (self.f, self.h)])
 
     def base(self, x: Tensor) -> Independent:
         """N(b(x), diag c(x)²): the encoder before its process corrects it."""
