@@ -128,7 +128,8 @@ def histogram(values: np.ndarray, ends: tuple[float, float], most: int, colour: 
         bargap=0,
     )
     figure = go.Figure([bar], layout)
-    figure.add_vline(x=middle, line={"width": 2, "color": figures.PATH})
+    for width, colour in ((4.5, "rgba(255, 255, 255, 0.8)"), (2, figures.PATH)):  # seen on any ground
+        figure.add_vline(x=middle, line={"width": width, "color": colour})
     return figure
 
 

@@ -1,5 +1,4 @@
-"""What the page of priors computes, once, and keeps: training codes, low posterior samples, the map. Beside session.py,
-by its rules.
+"""What the page of priors computes once and keeps: training codes, low posterior samples, maps. Beside session.py.
 
 Checkpoints of one encoder and one decoder, as a standard VAE and the same with a post-hoc prior, are one `body`: their
 codes, their low posterior samples, the images drawn there and their pictures are the very same.
@@ -7,8 +6,11 @@ codes, their low posterior samples, the images drawn there and their pictures ar
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +25,19 @@ if TYPE_CHECKING:
     from vaecore.datasets import Dataset
 
 COUNT, KEEP = 10_000, 100  # samples of the prior, and how many of the lowest are shown: the paper's (B.9)
-PORTION = 1000  # samples ranked between two looks at the progress bar
+PORTION = 1000  # images encoded, or samples ranked, between two looks at the progress bar
 SIDE = 140  # nodes along the longer side of the map
 DOTS = 1500  # codes drawn on it
 NEAREST = 5
+FEW = 4000  # codes by which the time for all is measured
+LIKED = 1.0  # nats below the prior's typical height: there lie the 2 sd of a 2-D Gaussian
 AVERAGED = 16  # draws of q(z|x) for each ELBO
 
 Report = Callable[[float], None]
+
+
+# Portions one after another: two pages that wait for the same codes must not both encode them.
+_working = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,14 @@ class Entry:
     def source(self) -> str:
         """What its samples depend on."""
         return self.checkpoint.digest if self.own else self.body
+
+
+@dataclass(eq=False)
+class Coded:
+    """q(z|x_i) of the training images, portion by portion: means and standard deviations, [n, D] each, then all."""
+
+    parts: "list[tuple[Tensor, Tensor]]"
+    whole: "tuple[Tensor, Tensor] | None" = None
 
 
 @dataclass(eq=False)
@@ -191,26 +207,59 @@ def images(checkpoint: Checkpoint) -> "tuple[Tensor | None, str]":
     return found, ""
 
 
-def codes(entry: Entry) -> "tuple[Tensor, Tensor]":
-    """Means and standard deviations of q(z|x_i) of the training images, [N, D] each."""
-    return _codes(entry.body, entry.checkpoint)
+def codes(entry: Entry, report: Report = lambda share: None) -> "tuple[Tensor, Tensor]":
+    """Means and standard deviations of q(z|x_i) of the training images, [N, D] each; what is missing is encoded."""
+    import torch
+
+    found = _coded(entry.body)
+    if found.whole is None:
+        encode(entry.checkpoint, found, report)
+        loc, scale = (torch.cat(parts) for parts in zip(*found.parts, strict=True))
+        keep(entry.body, loc, scale)
+        found.whole = loc, scale
+    return found.whole
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _codes(body: str, _checkpoint: Checkpoint) -> "tuple[Tensor, Tensor]":  # noqa: ARG001
-    from vaecore.evaluation import encode
+def _coded(body: str) -> Coded:
+    """What of the codes is there: nothing, or all that an earlier server left in the user's cache."""
+    from vaecore.safefiles import BadFile, read_tensors
 
-    vae, (found, sentence) = session.model(_checkpoint.digest, _checkpoint.folder), images(_checkpoint)
-    if found is None:
+    with suppress(BadFile, KeyError):
+        kept = read_tensors(cache(body))
+        return Coded([], (kept["loc"], kept["scale"]))
+    return Coded([])
+
+
+def encode(checkpoint: Checkpoint, found: Coded, report: Report) -> None:
+    from vaecore import evaluation
+
+    vae, (x, sentence) = session.model(checkpoint.digest, checkpoint.folder), images(checkpoint)
+    if x is None:
         raise ValueError(sentence)
-    with session.computing():
-        return encode(vae, found)
+    portions = x.split(PORTION)
+    while len(found.parts) < len(portions):
+        report(len(found.parts) / len(portions))  # outside the locks: here a page that is left ends
+        with _working, session.computing():
+            found.parts.extend(evaluation.encode(vae, part) for part in portions[len(found.parts) :][:1])
+
+
+def keep(body: str, loc: "Tensor", scale: "Tensor") -> None:
+    """Leave the codes to later servers; where nothing can be written they encode anew."""
+    from vaecore.safefiles import write_tensors
+
+    with suppress(OSError):
+        cache(body).parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(cache(body), {"loc": loc, "scale": scale})
+
+
+def cache(body: str) -> Path:
+    from vaecore.checkpoints import cached_analysis
+
+    return cached_analysis(body).parents[1] / "codes" / f"{body}.safetensors"
 
 
 # ---- low posterior samples
-
-
-_ranking = threading.Lock()
 
 
 def ranking(entry: Entry, seed: int, report: Report) -> Ranking:
@@ -222,7 +271,7 @@ def ranking(entry: Entry, seed: int, report: Report) -> Ranking:
     found = _begun(entry.source, seed, entry)
     while found.share < 1:
         report(found.share)  # outside the locks: here a page that is left ends
-        with _ranking, session.computing():
+        with _working, session.computing():
             done = sum(map(len, found.log_q))
             if part := len(found.z[done : done + PORTION]):
                 z = from_numpy(found.z[done : done + part])
@@ -308,6 +357,15 @@ def _field(digest: str, _entry: Entry) -> Field:
         log_p = vae.prior().log_prob(z).reshape(shape).numpy().astype(np.float64)
     order = np.random.default_rng(0).permutation(len(loc))[:DOTS]
     return Field(tuple(axis.numpy() for axis in axes), log_q, log_p, loc.numpy()[order])
+
+
+def deepest(entry: Entry) -> tuple[float, float]:
+    """Where log q(z) - log p(z) is least among the places that the prior likes: of N(0, I) within 2 sd."""
+    found = field(entry)
+    liked = found.log_p > figures_holes.typical(found.log_p) - LIKED
+    lowest = np.where(liked, found.difference, np.inf).argmin()
+    first, second = np.unravel_index(lowest, liked.shape)
+    return round(float(found.axes[0][first]), 3), round(float(found.axes[1][second]), 3)
 
 
 def span(points: "Tensor", share: float = 0.002) -> "tuple[Tensor, Tensor]":
@@ -397,6 +455,17 @@ def _shape(body: str, _entry: Entry) -> Shape:
 @st.cache_resource(show_spinner=False)
 def _found_pairs() -> set[str]:
     return set()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def pace(body: str, _entry: Entry) -> float:  # noqa: ARG001
+    """Seconds that the closest pairs will take, measured on a few codes."""
+    from vaecore.aggregate import closest_pairs
+
+    loc, scale = codes(_entry)
+    few, start = min(len(loc), FEW), time.perf_counter()
+    closest_pairs(loc[:few], scale[:few])
+    return (time.perf_counter() - start) * (len(loc) / few) ** 2
 
 
 def pairs_known(entry: Entry) -> bool:

@@ -109,9 +109,12 @@ def coordinates(text: str) -> tuple[float, float] | None:
     return z if len(z) == 2 and all(abs(part) < 1000 for part in z) else None
 
 
-def place_now(latent: int) -> At:
-    kind, value = st.session_state.get("prior_place", ("low", 0))
-    return (kind, value) if kind == "low" or latent == 2 else ("low", 0)
+def place_now(shown: Entry | None) -> At:
+    """What was chosen last; at first the greatest hole of the map or, where there is none, the lowest sample."""
+    kind, value = st.session_state.get("prior_place", ("", None))
+    if kind == "low" or (kind == "z" and shown):
+        return kind, value
+    return ("z", holes.deepest(shown)) if shown else ("low", 0)
 
 
 def choose_low(rank: object) -> None:

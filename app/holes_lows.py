@@ -10,7 +10,7 @@ from app import figures_holes, holes, holes_chosen, holes_plane, holes_widgets, 
 from app.holes import Entry, Judged
 from app.holes_words import Said
 
-HISTOGRAM = 190  # pixels
+HISTOGRAM = 290  # pixels
 MEASURES = {"log_p": "log p(z), nats", "elbo": "ELBO of x ~ p(x|z), nats"}
 
 
@@ -74,7 +74,7 @@ def low_row(line: Line, seed: int, rank: int) -> None:
         column.plotly_chart(figure, key=f"{measure}-{key}", height=HISTOGRAM, config=panels.HIDE_BAR, alt=alt)
         outside = int(((values < ends[0]) | (values > ends[1])).sum())
         if outside:
-            column.caption(f"{outside} of {len(values)} lie beyond this axis and are counted at its end")
+            column.caption(f"beyond this axis, counted at its end: {outside} of {len(values)}")
     with means:
         sprite = holes.tiles(entry.source, seed, line.judged)
         holes_widgets.tiles(sprite, len(line.judged.log_p), rank, holes_chosen.choose_low, f"tiles-{key}")
@@ -82,6 +82,8 @@ def low_row(line: Line, seed: int, rank: int) -> None:
 
 def pairs(entries: list[Entry], names: dict[str, str], seed: int, rank: int) -> None:
     """Proposition 2 at the low posterior sample of this rank, for each set of samples once."""
+    st.subheader("What is drawn there, and what should be", anchor=False)
+    st.caption("At the sample that is marked above: the decoder's mean, and what Proposition 2 asks of it")
     firsts = [entry for place, entry in enumerate(entries) if entry.source not in [e.source for e in entries[:place]]]
     for column, entry in zip(st.columns(max(2, len(firsts)), gap="medium"), firsts, strict=False):
         group = [other for other in entries if other.source == entry.source]

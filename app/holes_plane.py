@@ -14,18 +14,30 @@ CODES = "the density of the codes: the mean of q(z|x) over all training images"
 
 def plane(shown: Entry, entries: list[Entry], names: dict[str, str], seed: int, at: At) -> None:
     """The map of one checkpoint, and beside it the chosen z."""
-    lows = holes.lows(shown, seed)
-    kind, value = at
-    z = tuple(map(float, lows[value] if kind == "low" else value))
-    picture, numbers = st.columns([1.35, 1], gap="medium")
+    z, field = where(shown, seed, at), holes.field(shown)
+    picture, numbers = st.columns([1.15, 1], gap="medium")
     with picture:
-        with st.spinner("Summing the density of all codes over the plane, once for this checkpoint"):
-            field = holes.field(shown)
-        map_of(shown, field, z, lows)
+        map_of(shown, field, z, holes.lows(shown, seed))
     with numbers:
         group = [shown, *(entry for entry in entries if entry.body == shown.body and entry != shown)]
-        title = f"z = ({z[0]:.2f}, {z[1]:.2f})" + (f", low posterior sample {value}" if kind == "low" else "")
-        at_place(group, names, holes.place(shown, z), title)
+        at_place(group, names, holes.place(shown, z), title_of(shown, field, at, z))
+
+
+def where(shown: Entry, seed: int, at: At) -> tuple[float, ...]:
+    """The chosen z itself."""
+    kind, value = at
+    return tuple(map(float, holes.lows(shown, seed)[value] if kind == "low" else value))
+
+
+def title_of(shown: Entry, field: Field, at: At, z: tuple[float, ...]) -> str:
+    """Which z it is, in words."""
+    left, right, low, high = field.frame
+    said = f"z = ({z[0]:.2f}, {z[1]:.2f})".replace("-", "\N{MINUS SIGN}")
+    if at[0] == "low":
+        said += f", low posterior sample {at[1]} of {holes.prior_of(shown)}"
+    elif z == holes.deepest(shown):
+        said += ", the deepest hole where the prior is high"
+    return said if left <= z[0] <= right and low <= z[1] <= high else f"{said}, outside the map"
 
 
 def map_of(entry: Entry, field: Field, at: tuple[float, ...], lows: np.ndarray) -> None:
@@ -78,7 +90,8 @@ def at_place(group: list[Entry], names: dict[str, str], place: Place, title: str
     for entry, value, style in zip(group, log_p, styles, strict=True):
         side = "below" if place.log_q < value else "above"
         meaning = f"log q(z) lies {words.nats(abs(place.log_q - value))} nats {side} it"
-        rows.append(row(f"log p(z), {names[entry.checkpoint.name]}", value, meaning, style.colour))
+        prior = "N(0, I)" if entry.kind == "standard" else names[entry.checkpoint.name]
+        rows.append(row(f"log p(z), {prior}", value, meaning, style.colour))
     prior = "N(0, I)" if group[0].kind == "standard" else "the learned prior"
     said = holes_words.verdict(place.log_q, log_p[0], prior)
     off = float(np.sqrt(np.mean((place.decoded - place.wanted) ** 2)))
@@ -98,7 +111,7 @@ def row(name: str, value: float, meaning: str, colour: str) -> str:
 
 
 def pictures(place: Place) -> str:
-    pair = (("what the decoder draws", place.decoded), ("what the data ask for (eq. 7)", place.wanted))
+    pair = (("what the decoder draws", place.decoded), ("what the data ask for", place.wanted))
     figure = '<figure><img src="{}" alt="{} at this z"><figcaption>{}</figcaption></figure>'
     return f'<div class="pair">{"".join(figure.format(figures.data_uri(x), n, n) for n, x in pair)}</div>'
 
@@ -120,6 +133,7 @@ STYLE = """<style>
 .ends { display: flex; justify-content: space-between; font-size: .76rem; opacity: .8; }
 .ends b { font-weight: 400; font-variant-numeric: tabular-nums; }
 .place .made { font-size: .84rem; line-height: 1.35; margin: .5rem 0 .3rem; }
+.place .pair img { width: 140px; height: 140px; }
 .place .nearest { display: flex; gap: .4rem; }
 .place .nearest img { width: 52px; height: 52px; }
 .place .nearest figcaption { text-align: center; }

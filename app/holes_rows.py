@@ -32,10 +32,10 @@ def usable(entries: list[Checkpoint]) -> list[Entry]:
 def prepare(entries: list[Entry], seed: int) -> None:
     """Codes and rankings of all entries, with a bar where that takes time."""
     size = len(holes.images(entries[0].checkpoint)[0])
-    for entry in entries:
-        with st.spinner(f"Encoding the {size:,} training images with {entry.checkpoint.name}, once"):
-            holes.codes(entry)
     slot = st.empty()
+    for entry in entries:
+        said = f"Encoding the {size:,} training images with {entry.checkpoint.name}, once"
+        holes.codes(entry, lambda share, said=said: slot.progress(share, text=said))
     for entry in entries:
         said = f"Ranking {holes.COUNT:,} samples of {holes.prior_of(entry)} by their density under {size:,} codes"
         holes.ranking(entry, seed, lambda share, said=said: slot.progress(share, text=said))

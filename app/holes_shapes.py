@@ -15,18 +15,17 @@ SHAPES = {
     "normalised": "the same in standard deviations",
 }
 BORDERS = {"solid": "solid", "dot": "dotted"}
-PAIR_COST = 1e-10  # seconds for a pair and dimension
+LONG = 3.0  # seconds: what takes longer is computed when it is asked for
 
 
 def shapes(entries: list[Entry], names: dict[str, str]) -> None:
     """Figure 3: how wide the posteriors are and how far apart, of each body once."""
     chosen = [entry for place, entry in enumerate(entries) if entry.body not in [e.body for e in entries[:place]]]
-    count, latent = holes.codes(chosen[0])[0].shape
+    count = len(holes.codes(chosen[0])[0])
     st.subheader("How wide are the posteriors, how far apart?", anchor=False)
     waiting = [entry for entry in chosen if not holes.pairs_known(entry)]
-    # A second for a thousand million pairs and dimensions: where that is long, it is asked for.
-    seconds = len(waiting) * count**2 * (latent + 20) * PAIR_COST
-    if seconds > 3 and not st.session_state.get("prior_pairs"):
+    seconds = sum(holes.pace(entry.body, entry) for entry in waiting)
+    if seconds > LONG and not st.session_state.get("prior_pairs"):
         st.button(
             f"Compare the closest pairs of {count:,} codes: {ranking.duration(seconds)}",
             key="pairs",
@@ -60,11 +59,21 @@ def label(entries: list[Entry], entry: Entry, names: dict[str, str]) -> str:
     return " = ".join(names[other.checkpoint.name] for other in entries if other.body == entry.body)
 
 
+def average_and_range(values: np.ndarray) -> str:
+    average, least, most = (f"{value:.2f}".replace("-", "\N{MINUS SIGN}") for value in round_all(values))
+    return f"{average} ({least} to {most})"
+
+
+def round_all(values: np.ndarray) -> list[float]:
+    """Mean, least, greatest; adding 0 rids a rounded zero of its sign."""
+    return [round(float(value), 2) + 0.0 for value in (values.mean(), values.min(), values.max())]
+
+
 def moments(found: dict[str, Shape]) -> str:
     """Mean and variance of q(z), by their range over the dimensions."""
     rows = "".join(
         f"<tr><th scope='row'>{escape(name)}</th>"
-        + "".join(f"<td>{v.mean():.2f} ({v.min():.2f} to {v.max():.2f})</td>" for v in (shape.mean, shape.variance))
+        + "".join(f"<td>{average_and_range(values)}</td>" for values in (shape.mean, shape.variance))
         + "</tr>"
         for name, shape in found.items()
     )

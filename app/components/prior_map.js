@@ -230,8 +230,10 @@ function paint(map) {
   const pen = map.canvas.getContext("2d")
   pen.clearRect(0, 0, map.view.width, map.view.height)
   pen.drawImage(map.ground, 0, 0, map.view.width, map.view.height)
-  const x = px(map, map.chosen[0])
-  const y = py(map, map.chosen[1])
+  const [left, right, low, high] = map.field.frame
+  // What lies outside is ringed at the edge.
+  const x = px(map, Math.min(right, Math.max(left, map.chosen[0])))
+  const y = py(map, Math.min(high, Math.max(low, map.chosen[1])))
   stroke(map, pen, () => {
     pen.arc(x, y, 8, 0, 2 * Math.PI)
     for (const [dx, dy] of Object.values(STEPS)) {

@@ -27,10 +27,13 @@ if checkpoint is None:
 
 @st.fragment
 def explore(entries: list[Entry], names: dict[str, str], seed: int) -> None:
-    at, plane = holes_chosen.place_now(checkpoint.latent), checkpoint.latent == 2
-    rank = at[1] if at[0] == "low" else -1
     with panels.sentences():
-        shown = holes_chosen.shown_map(entries, names) if plane else None
+        shown = holes_chosen.shown_map(entries, names) if checkpoint.latent == 2 else None
+        if shown:
+            with st.spinner("Summing the density of all codes over the plane, once for this checkpoint"):
+                holes.field(shown)
+        at = holes_chosen.place_now(shown)
+        rank = at[1] if at[0] == "low" else -1
         if shown:
             holes_plane.plane(shown, entries, names, seed, at)
         holes_chosen.write_address([checkpoint, *others], shown, seed, at)
@@ -40,7 +43,7 @@ def explore(entries: list[Entry], names: dict[str, str], seed: int) -> None:
             st.button("Draw others", key="prior_redraw", on_click=holes_chosen.draw_others)
             st.caption(f"seed {seed}", width="content")
         holes_lows.low_samples(entries, names, seed, rank)
-        if not plane:
+        if not shown:
             holes_lows.pairs(entries, names, seed, rank)
 
 
