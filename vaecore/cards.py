@@ -36,6 +36,7 @@ def budget(training: dict | None) -> list[str]:
         "seconds": "training time: {:,.0f} s",
         "hardware": "hardware: {}",
         "versions": "versions: {}",
+        "note": "{}",
     }
     lines = ["* " + words[key].format(training[key]) for key in words if training.get(key) is not None]
     return ["", "## Training", "", *lines] if lines else []

@@ -88,10 +88,13 @@ def fit(
     check_settings(vae, images, epochs, batch_size, learning_rate)
     device = pick_device(device)
     say = on_event or (lambda event: None)
-    begin(vae, images, start)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        begun = begin(vae, images, start)
     partial = None if folder is None else claim(Path(folder), vae)
     vae.to(device)
-    stages = tuple(stage for stage in recipe.stages(vae) if start is None or not stage.unless_begun)
+    stages = tuple(stage for stage in recipe.stages(vae) if not (begun and stage.unless_begun))
     plan = [stage for stage, n in split_epochs(stages, epochs) for _ in range(n)]
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
@@ -104,7 +107,6 @@ def fit(
         "dataset": getattr(train, "name", None),
     }
     run = Run() if partial is None else resume(partial, vae, optimisers, settings)
-    devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
@@ -146,8 +148,11 @@ def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learn
         raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(images.shape[1:])}.")
 
 
-def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
-    """Begin with the trained VAE `start`, or let a fresh decoder see the images once."""
+def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> bool:
+    """Begin with the trained VAE `start`, or let what is fresh see the images once.
+
+    Returns whether encoder and decoder are now trained ones: a flow that a plain encoder lacks has yet to be.
+    """
     if hasattr(vae.encoder, "train_size"):
         vae.encoder.train_size.fill_(len(images))
     fresh = (vae.prior, vae.decoder) if start is None else (vae.prior,)
@@ -155,22 +160,24 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> None:
         if hasattr(part, "initialise"):
             part.initialise(images)
     if start is None:
-        return
+        return False
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
         vae.decoder.load_state_dict(trained.decoder.state_dict())
         take_over(vae.prior, trained.prior)
-        take_over(vae.encoder, trained.encoder)
+        return take_over(vae.encoder, trained.encoder)
     except (RuntimeError, AttributeError):
         raise ValueError("The VAE to start from has other parts or sizes than the one to train.") from None
 
 
-def take_over(part: nn.Module, trained: nn.Module) -> None:
-    """The same part's weights as they are, else what this one makes of a plain VAE's."""
-    if part.state_dict().keys() == trained.state_dict().keys():
+def take_over(part: nn.Module, trained: nn.Module) -> bool:
+    """The same part's weights as they are, else what this one makes of a plain VAE's; whether they were the same."""
+    same = part.state_dict().keys() == trained.state_dict().keys()
+    if same:
         part.load_state_dict(trained.state_dict())
     else:
         part.begin_with(trained)
+    return same
 
 
 def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
@@ -219,6 +226,8 @@ def one_epoch(
             if phase.clip is not None:
                 torch.nn.utils.clip_grad_norm_(parameters, phase.clip)
             optimiser.step()
+            # The fused step leaves them at their old version, by which layouts of weights know that they are stale.
+            torch.autograd.graph.increment_version(parameters)
         total += objective.detach() * len(batch)
         say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})
     mean = float(total) / len(images)
@@ -256,8 +265,8 @@ def weights(vae: VAE) -> State:
 def record(run: Run, vae: VAE, event: Event) -> None:
     run.history.append(event)
     run.epoch = event["epoch"]
-    score = [past["valid_elbo"] for past in run.history]
-    if score[-1] is None or score[-1] >= max(score):
+    scores = [past["valid_elbo"] for past in run.history if past["valid_elbo"] is not None]
+    if event["valid_elbo"] is None or event["valid_elbo"] >= max(scores):
         run.best, run.best_epoch = weights(vae), run.epoch
 
 
