@@ -105,6 +105,7 @@ class Field:
     log_q: np.ndarray
     log_p: np.ndarray
     dots: np.ndarray
+    width: float  # the median standard deviation of q(z|x)
 
     @property
     def difference(self) -> np.ndarray:
@@ -356,7 +357,7 @@ def _field(digest: str, _entry: Entry) -> Field:
         log_q = log_aggregate(z, loc, scale).reshape(shape).numpy()
         log_p = vae.prior().log_prob(z).reshape(shape).numpy().astype(np.float64)
     order = np.random.default_rng(0).permutation(len(loc))[:DOTS]
-    return Field(tuple(axis.numpy() for axis in axes), log_q, log_p, loc.numpy()[order])
+    return Field(tuple(axis.numpy() for axis in axes), log_q, log_p, loc.numpy()[order], float(scale.median()))
 
 
 def deepest(entry: Entry) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from app import figures_holes, holes, holes_chosen, holes_plane, holes_widgets, 
 from app.holes import Entry, Judged
 from app.holes_words import Said
 
-HISTOGRAM = 290  # pixels
+HISTOGRAM = 260  # pixels
 MEASURES = {"log_p": "log p(z), nats", "elbo": "ELBO of x ~ p(x|z), nats"}
 
 

@@ -36,7 +36,7 @@ def title_of(shown: Entry, field: Field, at: At, z: tuple[float, ...]) -> str:
     if at[0] == "low":
         said += f", low posterior sample {at[1]} of {holes.prior_of(shown)}"
     elif z == holes.deepest(shown):
-        said += ", the deepest hole where the prior is high"
+        said += ", the lowest of the map where the prior is high"
     return said if left <= z[0] <= right and low <= z[1] <= high else f"{said}, outside the map"
 
 
@@ -49,10 +49,12 @@ def map_of(entry: Entry, field: Field, at: tuple[float, ...], lows: np.ndarray) 
         f'</span></div><div class="ends"><b>\N{MINUS SIGN}{end:g}</b><b>log q(z) \N{MINUS SIGN} log p(z), nats</b>'
         f"<b>+{end:g}</b></div>"
     )
+    missed = holes_words.between_nodes(float(field.axes[0][1] - field.axes[0][0]), field.width)
     circles = "circles: 1, 2, 3 sd of N(0, I); " if entry.kind == "standard" else ""
     st.caption(
-        f"{holes_words.clipped(end, beyond)} It fades where both densities are negligible. Dots: {len(field.dots):,} "
-        f"training codes; {circles}squares: the low posterior samples below. Click, or use the arrow keys."
+        f"{holes_words.clipped(end, beyond)} It fades where both densities are negligible.{missed} Dots: "
+        f"{len(field.dots):,} training codes; {circles}squares: the low posterior samples below. "
+        "Click, or use the arrow keys."
     )
 
 
@@ -92,7 +94,7 @@ def at_place(group: list[Entry], names: dict[str, str], place: Place, title: str
         meaning = f"log q(z) lies {words.nats(abs(place.log_q - value))} nats {side} it"
         prior = "N(0, I)" if entry.kind == "standard" else names[entry.checkpoint.name]
         rows.append(row(f"log p(z), {prior}", value, meaning, style.colour))
-    prior = "N(0, I)" if group[0].kind == "standard" else "the learned prior"
+    prior = "N(0, I)" if group[0].kind == "standard" else "The learned prior"
     said = holes_words.verdict(place.log_q, log_p[0], prior)
     off = float(np.sqrt(np.mean((place.decoded - place.wanted) ** 2)))
     st.html(

@@ -7,7 +7,7 @@ import numpy as np
 from app.words import nats
 
 LITTLE = 0.5  # nats: a median that moves by less has not moved
-CLEAR = 2.0  # nats between log q and log p at one z: from here on the prior is called wrong
+CLEAR = 3.0  # nats between log q and log p at one z: from here on it is called a hole, or overfull
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +83,12 @@ def change(value: float) -> str:
 def verdict(log_q: float, log_p: float, prior: str) -> str:
     """One z in one sentence."""
     difference = log_q - log_p
-    if difference < -CLEAR:
-        return f"A hole: {prior} gives this z {nats(-difference)} nats more than the data do."
-    if difference > CLEAR:
-        return f"Overfull: the data give this z {nats(difference)} nats more than {prior} does."
-    return f"Here {prior} is about right: it is within {nats(max(abs(difference), 0.1))} nats of the data's density."
+    size = nats(abs(difference))
+    if abs(difference) < LITTLE:
+        return f"{prior} is right here to within {nats(max(abs(difference), 0.01))} nats."
+    if difference < 0:
+        return f"{'A hole: ' if difference < -CLEAR else ''}{prior} gives this z {size} nats more than the data do."
+    return f"{'Overfull: ' if difference > CLEAR else ''}{prior} gives this z {size} nats less than the data do."
 
 
 def made_of(effective: float, top: float) -> str:
@@ -129,3 +130,13 @@ def comparable(moments: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
 
 
 TOLERANCE = 0.15
+
+
+def between_nodes(step: float, width: float) -> str:
+    """What the map's grid may miss: `step` between its nodes, `width` the median standard deviation of q(z|x)."""
+    if width >= step:
+        return ""
+    return (
+        f" Its grid is coarser ({step:.2f}) than most posteriors are wide ({width:.2f}): single codes may lie between "
+        "its nodes."
+    )

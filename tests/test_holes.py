@@ -21,21 +21,28 @@ LIMIT = 90  # seconds for a page: torch may be imported on the way
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For D = 2 and 3 a standard VAE, the same with a post-hoc prior, and a joint one; and what does not fit."""
-    folder, train = tmp_path_factory.mktemp("shelf"), vaecore.load_dataset("digits", "train")
+    folder = tmp_path_factory.mktemp("shelf")
     torch.manual_seed(0)
     for latent in (2, 3):
-        start = folder / f"plain-{latent}"
-        vae = vaecore.build("vae", (1, 8, 8), latent, likelihood="bernoulli")
-        vaecore.fit(vae, "vae", train, epochs=3, folder=start, seed=0)
-        options = {"likelihood": "bernoulli", "depth": 2}
-        vae = vaecore.build("rnvp-p", (1, 8, 8), latent, training="post-hoc", **options)
-        vaecore.fit(vae, "rnvp-p", train, epochs=3, folder=folder / f"after-{latent}", start=start, seed=0)
-        vae = vaecore.build("rnvp-p", (1, 8, 8), latent, **options)
-        vaecore.fit(vae, "rnvp-p", train, epochs=3, folder=folder / f"joint-{latent}", seed=0)
+        plain = made("vae", latent)
+        after = made("rnvp-p", latent, training="post-hoc", depth=2)
+        after.encoder.load_state_dict(plain.encoder.state_dict())
+        after.decoder.load_state_dict(plain.decoder.state_dict())
+        for name, vae in (("plain", plain), ("after", after), ("joint", made("rnvp-p", latent, depth=2))):
+            vaecore.save(vae, folder / f"{name}-{latent}", dataset="digits")
     vaecore.save(vaecore.build("iaf", (1, 8, 8), 2), folder / "flow", dataset="digits")
     vaecore.save(vaecore.build("sa", (1, 8, 8), 2), folder / "steps", dataset="digits")
     vaecore.save(vaecore.build("vae", (1, 28, 28), 2), folder / "absent", dataset="mnist")
     return folder
+
+
+def made(recipe: str, latent: int, **options: str | float) -> vaecore.VAE:
+    """A VAE that was not trained, but whose posteriors and prior are not all alike."""
+    vae = vaecore.build(recipe, (1, 8, 8), latent, likelihood="bernoulli", net="small", **options)
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return vae
 
 
 @pytest.fixture(autouse=True)
@@ -293,10 +300,20 @@ def test_without_a_standard_prior_nothing_is_compared() -> None:
 
 @pytest.mark.parametrize(
     ("log_q", "log_p", "wanted"),
-    [(-9.0, -2.0, "A hole: N(0, I) gives this z 7.0 nats more"), (-1, -5, "Overfull"), (-3, -3.4, "about right")],
+    [
+        (-9.0, -2.0, "A hole: N(0, I) gives this z 7.0 nats more"),
+        (-4.0, -2.0, "N(0, I) gives this z 2.0 nats more"),
+        (-1, -5, "Overfull: N(0, I) gives this z 4.0 nats less"),
+        (-3, -3.4, "right here to within 0.40 nats"),
+    ],
 )
 def test_one_z_in_a_sentence(log_q: float, log_p: float, wanted: str) -> None:
     assert wanted in holes_words.verdict(log_q, log_p, "N(0, I)")
+
+
+def test_a_coarse_grid_is_named() -> None:
+    assert holes_words.between_nodes(0.05, 0.2) == ""
+    assert "coarser (0.08) than most posteriors are wide (0.03)" in holes_words.between_nodes(0.08, 0.03)
 
 
 def test_widths_compare_only_after_regularised_training() -> None:

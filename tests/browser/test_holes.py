@@ -1,0 +1,79 @@
+"""The page of priors in a real browser: clicks on the map and on the samples, the link to what they show, a phone."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from test_browser import PATIENCE, address, browser  # noqa: F401  fixtures: the app, served once, and chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+pytestmark = pytest.mark.browser
+
+PROBES = re.compile(r"/prior/_stcore/(host-config|health)$")
+
+
+def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
+    """The page when its map and its samples are there, and what its console complains about."""
+    page, complaints = browser.new_context(**screen).new_page(), []
+
+    def hear(message: "ConsoleMessage") -> None:
+        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
+            complaints.append(f"{message.text} {message.location}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(url)
+    page.locator(".place").wait_for(timeout=PATIENCE)
+    page.locator(".strip button").first.wait_for(timeout=PATIENCE)
+    page.locator(".field canvas[data-chosen]").wait_for(timeout=PATIENCE)
+    return page, complaints
+
+
+def settled(page: "Page", before: str) -> str:
+    """Wait until the numbers are of another z than before; which that is."""
+    page.wait_for_function(
+        "before => ![before, undefined].includes(document.querySelector('.place')?.dataset.z)",
+        arg=before,
+        timeout=PATIENCE,
+    )
+    return page.locator(".place").get_attribute("data-z")
+
+
+def test_map_keys_and_samples_choose_and_the_link_shows_the_same(address: str, browser: "Browser") -> None:  # noqa: F811
+    page, complaints = opened(browser, f"{address}/prior?checkpoint=small&with=trained&z=0,0")
+    assert page.locator(".line").count() == 2
+    box = page.locator(".field canvas").bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"])
+    clicked = settled(page, "0.000,0.000")
+    assert all(float(part) > 0 for part in clicked.split(","))
+    numbers = page.locator(".place").inner_text()
+    page.wait_for_url(re.compile(r"z=\d"), timeout=PATIENCE)
+
+    other, more = opened(browser, page.url)
+    assert other.locator(".place").get_attribute("data-z") == clicked
+    assert other.locator(".place").inner_text() == numbers
+    other.context.close()
+
+    page.locator(".field canvas").focus()
+    page.keyboard.press("ArrowLeft")
+    moved = settled(page, clicked)
+    assert float(moved.split(",")[0]) < float(clicked.split(",")[0])
+    tile = page.locator(".strip button").nth(7)
+    tile.click()
+    settled(page, moved)
+    page.wait_for_url("**z=7", timeout=PATIENCE)
+    assert "low posterior sample 7" in page.locator(".place").inner_text()
+    assert tile.get_attribute("aria-pressed") == "true"
+    page.go_back()
+    assert settled(page, page.locator(".place").get_attribute("data-z")) == moved
+    assert complaints == more == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(address: str, browser: "Browser", scheme: str) -> None:  # noqa: F811
+    screen = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    page, complaints = opened(browser, f"{address}/prior?checkpoint=small", **screen)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert complaints == []
