@@ -10,6 +10,8 @@ import vaecore
 from vaecore.priors import StandardNormal
 
 SHAPE = (1, 8, 8)
+# What would take long at the papers' sizes.
+SMALL = {name: {"depth": 2} for name in ("rnvp-q", "rnvp-p", "rnvp-both")} | {"vampprior": {"pseudo_inputs": 30}}
 VARIANTS = [
     (name, net, likelihood)
     for name in vaecore.RECIPES
@@ -20,7 +22,7 @@ VARIANTS = [
 
 def perturbed(name: str, net: str, likelihood: str, latent_dim: int = 2) -> vaecore.VAE:
     """A fresh VAE is too symmetric for a law to bite: its weights are moved at random."""
-    vae = vaecore.build(name, SHAPE, latent_dim, net=net, likelihood=likelihood)
+    vae = vaecore.build(name, SHAPE, latent_dim, net=net, likelihood=likelihood, **SMALL.get(name, {}))
     with torch.no_grad():
         for parameter in vae.parameters():
             # A process' factors are matrices of hundreds of rows: moved as far, they would drown all else.

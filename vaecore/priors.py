@@ -57,8 +57,10 @@ class VampPrior(nn.Module):
 
     @torch.no_grad()
     def initialise(self, images: Tensor) -> None:
-        chosen = torch.randint(len(images), (len(self.logits),))
-        self.logits.copy_(images[chosen].clamp(0.05, 0.95).logit())
+        # Two equal pseudo-inputs would have equal gradients for ever: no image twice while there are others, and noise.
+        chosen = torch.randperm(len(images)).repeat(-(-len(self.logits) // len(images)))[: len(self.logits)]
+        logits = images[chosen].clamp(0.05, 0.95).logit()
+        self.logits.copy_(logits + 0.01 * torch.randn_like(logits))
 
     def begin_with(self, prior: StandardNormal) -> None:
         """The pseudo-inputs stay training images."""

@@ -37,7 +37,8 @@ class InvertibleDense(nn.Module):
 
     def inverse_weight(self) -> Tensor:
         """W⁻¹, [D, D], float64."""
-        return laid_out(self, "inverse", lambda: torch.linalg.inv(self.product().double()))
+        # Unchecked: a matrix that has no inverse gives what `Block.inverse` keeps finite, not an error.
+        return laid_out(self, "inverse", lambda: torch.linalg.inv_ex(self.product().double()).inverse)
 
     def product(self) -> Tensor:
         lower = self.lower.tril(-1) + torch.eye(len(self.sign), device=self.sign.device)
@@ -101,9 +102,14 @@ class ActNorm(nn.Module):
     def begin(self, u: Tensor) -> None:
         if not self.begun:
             self.bias.copy_(-u.mean(0))
-            self.log_scale.copy_(-0.5 * u.var(0, correction=0).clamp_min(1e-6).log())
+            if len(u) > 1:  # a single point has no variance
+                self.log_scale.copy_(-0.5 * u.var(0, correction=0).clamp_min(1e-6).log())
             self.begun.fill_(1.0)
         self._begun = True
+
+    def _load_from_state_dict(self, *args: object) -> None:
+        super()._load_from_state_dict(*args)
+        self._begun = False  # what was loaded may be of before the first batch: look again
 
     def inverse(self, v: Tensor) -> Tensor:
         return v * (-self.log_scale.to(v.dtype)).exp() - self.bias.to(v.dtype)

@@ -22,6 +22,7 @@ from vaecore.flows import AutoregressiveFlow, HouseholderFlow
 from vaecore.nets import DEEP_NETS, NETS, Shape, build_decoder, build_encoder, default_net, shallow
 from vaecore.objectives import Apart, Batch
 from vaecore.options import Choice, Number
+from vaecore.pixelcnn import PixelDecoder
 from vaecore.priors import RealNVPPrior, StandardNormal, VampPrior
 from vaecore.processes import GaussianProcessEncoder
 from vaecore.realnvp import SCALES, RealNVP
@@ -45,7 +46,8 @@ class Phase:
 class Stage:
     """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps.
 
-    One `unless_begun` is left out where the training begins with a trained VAE, which has it behind it.
+    One `unless_begun` is left out where the training begins with a trained VAE of the same encoder and decoder, which
+    has it behind it.
     """
 
     share: float
@@ -109,6 +111,9 @@ REGULARISER = Number(
 WARM_UP = Number(
     "warm_up", 0, 0, 10_000, "epochs over which the KL's weight rises from 0.01 to 1; the paper 100 of 2400"
 )
+PRIOR = Choice("prior", ("standard", "rnvp"), "the standard normal, or a Real NVP trained with the rest", "standard")
+POSTERIOR = Choice("posterior", ("gaussian", "rnvp"), "a Gaussian, or one sent through a Real NVP", "gaussian")
+FEATURES = 32  # of z, for each pixel of a PixelVAE's decoder
 PSEUDO_INPUTS = Number("pseudo_inputs", 500, 1, 5000, "C, the images whose posteriors the prior mixes; the paper 500")
 
 
@@ -183,6 +188,14 @@ def real_nvp(flows: str, *parts: Any, depth: int, scale: str, **names: Any) -> V
     encoder = FlowEncoder(base, flow["q"]) if "q" in flow else GaussianEncoder(base)
     prior = RealNVPPrior(latent_dim, flow["p"]) if "p" in flow else None
     return decoded(encoder, data_shape, latent_dim, net, likelihood, prior)
+
+
+def pixel_vae(data_shape: Shape, latent_dim: int, net: str, prior: str, posterior: str, **flow: Any) -> VAE:  # noqa: ANN401
+    flows = ("q" if posterior == "rnvp" else "") + ("p" if prior == "rnvp" else "")
+    made = real_nvp(flows, data_shape, latent_dim, net=net, likelihood="bernoulli", **flow)
+    features = build_decoder(net, latent_dim, (FEATURES, *data_shape[1:]))
+    made.decoder = PixelDecoder(features, data_shape[0], FEATURES)
+    return made
 
 
 def vamp_prior(data_shape: Shape, latent_dim: int, net: str, likelihood: str, pseudo_inputs: int, **_: float) -> VAE:
@@ -413,6 +426,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "the prior is a mixture of the encoder's answers to learned pseudo-inputs",
                 vamp_prior,
                 (*BOTH, PSEUDO_INPUTS, WARM_UP),
+                learned_prior,
+            ),
+            Recipe(
+                "pixelvae",
+                "PixelVAE",
+                "Gulrajani et al. 2017",
+                "a decoder that draws pixel after pixel, each from those before it and z",
+                pixel_vae,
+                (ANY_NET, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP),
                 learned_prior,
             ),
         )

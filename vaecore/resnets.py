@@ -29,7 +29,7 @@ def convolution(before: int, after: int, stride: int, kernel: int = 3) -> nn.Con
 
 
 def deconvolution(before: int, after: int, stride: int, odd: tuple[int, int], kernel: int = 3) -> nn.ConvTranspose2d:
-    """Arrives at stride x size - 1 + odd."""
+    """Arrives at stride x (size - 1) + 1 + odd."""
     return nn.ConvTranspose2d(before, after, kernel, stride, kernel // 2, odd)
 
 
