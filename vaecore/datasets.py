@@ -120,7 +120,8 @@ def load_dataset(name: str, split: str = "train", root: Folder = None, download:
 def is_available(name: str, root: Folder = None) -> bool:
     """Whether all files of a data set exist; what they contain is checked by `load_dataset`."""
     _check("data set", name, NAMES)
-    return name == "digits" or not _missing(name, data_folder(root) / name)
+    grey = name.removeprefix(DYNAMIC)
+    return grey == "digits" or not _missing(grey, data_folder(root) / grey)
 
 
 def download(name: str, root: Folder = None) -> Path:
@@ -128,6 +129,7 @@ def download(name: str, root: Folder = None) -> Path:
 
     Raises ValueError if no mirror gives the published content; whatever else it gave is not kept.
     """
+    name = name.removeprefix(DYNAMIC)
     _check("data set to download", name, tuple(_FILES))
     folder = data_folder(root) / name
     needed = [file for file in chain(*_FILES[name].values()) if not _is_good(folder, file)]
