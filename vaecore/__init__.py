@@ -24,6 +24,7 @@ _MODULES = (
     "evaluation",
     "exact",
     "objectives",
+    "paths",
     "recipes",
     "training",
 )
