@@ -5,12 +5,13 @@ all of them, unless the prior itself chooses it. Beside session.py, by its rules
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from app import figures, holes, session
+from app import figures, figures_between, holes, session
 from app.holes import Entry
 from app.session import Checkpoint, Codes
 
@@ -26,7 +27,9 @@ KINDS = {
 STEPS, FINE = 15, 8  # images on a way, and points between two of them where log p(z) is measured
 ACROSS, DOWN = 5, 6  # samples of a prior; a further column holds the nearest training images
 SIDE = 96  # nodes a side of the plane's map
-DOTS = 2000  # codes drawn on it
+DOTS = 800  # codes drawn on it: more would lie over the ways
+FOUND = 3  # pairs that a search finds
+FEW = 1000  # test images that are encoded where that takes long
 
 Pair = tuple[int, int]
 
@@ -40,6 +43,12 @@ class Samples:
     indices: list[int]
     missing: str  # why there are no training images
 
+    @cached_property
+    def pictures(self) -> list[str]:
+        """As data URIs: the samples, and the nearest images where they are there."""
+        parts = [self.means] if self.nearest is None else [self.means, self.nearest[:, None]]
+        return [figures_between.mosaic(part) for part in parts]
+
 
 @dataclass(frozen=True, eq=False)
 class Plane:
@@ -52,12 +61,41 @@ class Plane:
 
 def codes(checkpoint: Checkpoint) -> Codes:
     """Means of q(z|x) of the test images [N, D]; where neither they nor the images are there, points of the prior."""
-    found = session.codes(checkpoint.digest, checkpoint)
+    digest = checkpoint.digest
+    found = few_codes(digest, checkpoint) if slow(digest, checkpoint) else session.codes(digest, checkpoint)
     if found.loc.ndim != 2 or found.loc.shape[1] != checkpoint.latent or not np.isfinite(found.loc).all():
         raise ValueError(
             f"The analysis stored with {checkpoint.name} does not hold {checkpoint.latent} finite numbers an image."
         )
     return found
+
+
+def slow(digest: str, checkpoint: Checkpoint) -> bool:
+    """Whether the means take long: those of a flow are each estimated from 256 draws, and none are stored."""
+    return "test.loc" not in session.analysis(digest, checkpoint.folder) and is_flow(digest, checkpoint)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def is_flow(digest: str, _checkpoint: Checkpoint) -> bool:
+    import torch
+
+    with session.computing():
+        q = session.model(digest, _checkpoint.folder).encoder(torch.zeros(1, *_checkpoint.shape))
+        return session.family(q) == "flow"
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def few_codes(digest: str, _checkpoint: Checkpoint) -> Codes:
+    """Codes of the first FEW test images alone."""
+    from vaecore.evaluation import encode
+
+    found, _ = session.images(_checkpoint)
+    if found is None:
+        return session.codes(digest, _checkpoint)
+    labels = session.split(_checkpoint.dataset).labels
+    with session.computing():
+        loc, _ = encode(session.model(digest, _checkpoint.folder), found[:FEW], chunk=100)
+    return Codes(loc.numpy(), None if labels is None else labels[:FEW].numpy().astype(np.uint8))
 
 
 def space(entry: Entry) -> str:
@@ -126,13 +164,13 @@ def depth(log_p: np.ndarray) -> tuple[float, float]:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def frames(source: str, pair: Pair, kind: str, _entry: Entry) -> str:  # noqa: ARG001
-    """The decoded images of a way side by side, as a data URI."""
+    """The decoded images of a way in a row, as a data URI."""
     import torch
 
     way = torch.from_numpy(path(_entry, pair, kind))
     with session.computing():
         vae = session.model(_entry.checkpoint.digest, _entry.checkpoint.folder)
-        return figures.sprite(vae.likelihood(way).mean.numpy())
+        return figures_between.mosaic(vae.likelihood(way).mean.numpy()[None])
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
@@ -142,15 +180,15 @@ def original(dataset: str, index: int, _image: "Tensor") -> str:  # noqa: ARG001
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def search(digest: str, deepest: bool, seed: int, count: int, _entry: Entry) -> list[Pair]:
-    """Pairs of test images with the deepest valleys, or the smoothest ways, among random pairs."""
+    """FOUND pairs of the first `count` test images with the deepest valleys, or the smoothest ways."""
     import torch
 
     from vaecore import paths
 
-    places = torch.from_numpy(codes(_entry.checkpoint).loc)
+    places = torch.from_numpy(codes(_entry.checkpoint).loc[:count])
     with session.computing():
         prior = session.model(digest, _entry.checkpoint.folder).prior()
-        found = paths.find_pairs(prior, places, count, deepest=deepest, seed=seed)
+        found = paths.find_pairs(prior, places, FOUND, deepest=deepest, seed=seed)
     return [(i, j) for i, j in found.index.tolist()]
 
 
@@ -163,11 +201,8 @@ def plane(digest: str, _entry: Entry) -> Plane:
 
     vae, loc = session.model(digest, _entry.checkpoint.folder), codes(_entry.checkpoint).loc
     with session.computing():
-        torch.manual_seed(0)
-        drawn = vae.prior().sample((4000,))
-        ends = torch.stack([torch.cat(holes.span(points)) for points in (drawn, torch.from_numpy(loc))])
-        low, high = ends[:, :2].amin(0).tolist(), ends[:, 2:].amax(0).tolist()
-        axes = tuple(torch.linspace(*sides, SIDE) for sides in zip(low, high, strict=True))
+        low, high = holes.span(torch.from_numpy(loc))  # where a prior is far wider, only this part of it is of use
+        axes = tuple(torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True))
         log_p = vae.prior().log_prob(torch.cartesian_prod(*axes)).reshape(SIDE, SIDE)
     order = np.random.default_rng(0).permutation(len(loc))[:DOTS]
     return Plane(tuple(axis.numpy() for axis in axes), log_p.numpy(), loc[order])

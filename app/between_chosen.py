@@ -10,7 +10,6 @@ from app.holes import Entry
 from app.session import Checkpoint, Codes
 
 MOST = 8  # rows
-FOUND = 3  # pairs that a search adds
 NOT_ROWS = "rows are pairs of test images, as 12-45,45-7, numbered from 0 to {}"
 
 
@@ -62,10 +61,10 @@ def rows(entries: list[Entry], codes: Codes, count: int) -> list[Pair]:
     if chosen is not None:
         return [pair for pair in chosen if max(pair) < count]
     if (judge := learned(entries)) is None:
-        first = panels.drawn(codes, 0)[:6]
+        first = [index for index in panels.drawn(codes, 0) if index < count][:6]
         return list(zip(first[::2], first[1::2], strict=False))
     digest = judge.checkpoint.digest
-    found = [pair for deepest in (True, False) for pair in between.search(digest, deepest, 0, 2, judge)]
+    found = [pair for deepest in (True, False) for pair in between.search(digest, deepest, 0, count, judge)[:2]]
     return list(dict.fromkeys(found))
 
 
@@ -92,11 +91,11 @@ def depth_of(judge: Entry, pair: Pair, kind: str) -> float:
     return between.depth(between.log_prior(judge, pair, kind))[0]
 
 
-def find(deepest: bool, judge: Entry, shown: list[Pair]) -> None:
+def find(deepest: bool, judge: Entry, count: int, shown: list[Pair]) -> None:
     """Search among other random pairs than the last time."""
     state, key = st.session_state, "between_deep" if deepest else "between_smooth"
     state[key] = state.get(key, 0) + 1
-    add(between.search(judge.checkpoint.digest, deepest, state[key], FOUND, judge), shown)
+    add(between.search(judge.checkpoint.digest, deepest, state[key], count, judge), shown)
 
 
 def choose(index: object, count: int, shown: list[Pair]) -> None:

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from app import between, between_chosen, between_rows, between_words, figures, figures_between, panels, session, widgets
+from app import between, between_chosen, between_words, figures_between, panels, session, widgets
 from app.between import Pair
 from app.between_rows import Scene
 from app.figures_between import Way
@@ -15,6 +15,21 @@ MAP_HEIGHT = 380
 
 
 # ---- what is chosen
+
+
+def few(entries: list[Entry], count: int) -> None:
+    """Say so where not all test images can be chosen."""
+    slow = [entry.checkpoint.name for entry in entries if between.slow(entry.checkpoint.digest, entry.checkpoint)]
+    if slow and count == between.FEW:
+        st.info(
+            f"Only the first {count:,} test images can be chosen: the posteriors of {', '.join(slow)} are flows, whose "
+            "means take long. `python -m vaecore analyse` stores them once."
+        )
+
+
+def cloud(checkpoint: Checkpoint, codes: Codes) -> str:
+    """The name under which the browser keeps the codes: the map of another page may have more of them."""
+    return f"{checkpoint.digest}-{len(codes.loc)}"
 
 
 def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str, str], count: int) -> None:
@@ -28,7 +43,7 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
                 disabled=judge is None,
                 help=None if judge else "N(0, I) has no valley on any straight line: this needs a learned prior.",
                 on_click=between_chosen.find,
-                args=(deepest, judge, pairs),
+                args=(deepest, judge, count, pairs),
             )
         st.button(
             "Sort by valley",
@@ -53,6 +68,8 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
 
 def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int) -> None:
     """The strip of thumbnails, and what the next click does."""
+    judge = between_chosen.learned(shared.entries)
+    judged = f"Searched and sorted by {between_words.prior(judge, shared.names)}." if judge else ""
     start, state = st.session_state.get("between_from"), st.session_state
     clicked = start if start is not None else state.get("between_clicked", -1)
     pick = Pick("image" if shared.images else "sample", clicked)
@@ -70,7 +87,7 @@ def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int)
         st.button("Draw others", key="redraw", on_click=lambda: state.update(draw=seed + 1))
         st.caption(f"seed {seed}", width="content")
     if start is None:
-        st.caption("Click two images: the way between them becomes a new row.")
+        st.caption(f"Click two images: the way between them becomes a new row. {judged}")
     else:
         st.caption(f"From {shared.title(start)}: click where to go.")
 
@@ -83,18 +100,25 @@ def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int)
     state = st.session_state
     start = state.get("between_from")
     st.subheader("The ways in the latent plane", anchor=False)
-    columns = iter(st.columns(3, gap="medium"))
+    across = min(4, len(shared.entries) + 1)
+    columns = iter(st.columns(across, gap="medium"))
     with next(columns):
         st.html("<b style='font-size: .88rem'>The codes: click two</b>")
-        chosen = Pick(
-            "image" if shared.images else "sample", state.get("between_clicked", 0) if start is None else start
-        )
-        widgets.latent_map(checkpoint.digest, chosen, None, lambda index: between_chosen.choose(index, count, pairs))
+        clicked = state.get("between_clicked", 0) if start is None else start
+        chosen = Pick("image" if shared.images else "sample", clicked)
+        name = cloud(checkpoint, shared.codes)
+        widgets.latent_map(name, chosen, None, lambda index: between_chosen.choose(index, count, pairs))
     for place, entry in enumerate(shared.entries):
-        if place and place % 3 == 2:
-            columns = iter(st.columns(3, gap="medium"))
+        if place and place % 4 == 3:
+            columns = iter(st.columns(across, gap="medium"))
         with next(columns):
             plane(shared, entry, pairs)
+    straight = "" if shared.kind == "linear" else "; dotted: the straight lines"
+    some = f"{between.DOTS:,} of the" if len(shared.codes.loc) > between.DOTS else "the"
+    st.caption(
+        "Contours lie at drops of 1, 2, 4, 8, 16 and 32 nats from the peak of log p(z). "
+        f"Dots: {some} test codes{straight}."
+    )
 
 
 def plane(shared: Scene, entry: Entry, pairs: list[Pair]) -> None:
@@ -105,9 +129,6 @@ def plane(shared: Scene, entry: Entry, pairs: list[Pair]) -> None:
     alt = f"Contours of log p(z), {name}, at drops of 1, 2, 4, 8, 16 and 32 nats, with {len(ways)} ways over them."
     key = f"plane-{entry.checkpoint.name}"
     st.plotly_chart(figure, key=key, height=MAP_HEIGHT, config=panels.HIDE_BAR, alt=alt)
-    dots = f"{len(found.dots):,} test codes" if len(found.dots) < len(shared.codes.loc) else "the test codes"
-    straight = "" if shared.kind == "linear" else "; dotted: the straight lines"
-    st.caption(f"Contours at drops of 1, 2, 4, 8, 16, 32 nats from the peak; dots: {dots}{straight}.")
 
 
 def way(entry: Entry, number: int, pair: Pair, kind: str) -> Way:
@@ -121,7 +142,7 @@ def way(entry: Entry, number: int, pair: Pair, kind: str) -> Way:
 def samples(shared: Scene, seed: int) -> None:
     """Draws of each prior, and the training images nearest to the last column."""
     title, button = st.columns([5, 1], vertical_alignment="bottom")
-    title.subheader("What the priors dream up", anchor=False)
+    title.subheader("Samples of the priors", anchor=False)
     with button.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button("Draw others", key="between_redraw", on_click=between_chosen.draw_others)
         st.caption(f"seed {seed}", width="content")
@@ -137,19 +158,15 @@ def samples(shared: Scene, seed: int) -> None:
     for start in range(0, len(found), 3):
         group = list(zip(shared.entries, found, strict=True))[start : start + 3]
         for column, (entry, one) in zip(st.columns(3, gap="medium"), group, strict=False):
-            column.html(between_rows.STYLE + sample_grid(between_words.prior(entry, shared.names), one))
+            column.html(sample_grid(between_words.prior(entry, shared.names), one))
 
 
 def sample_grid(name: str, found: between.Samples) -> str:
-    rows = len(found.means)
-    mosaic = figures.mosaic(found.means)
-    images = (
-        f"<img style='flex: {between.ACROSS}' src='{mosaic}' alt='{rows * between.ACROSS} samples of {escape(name)}'>"
+    texts = f"{between.DOWN * between.ACROSS} samples of {name}", f"Nearest training images: {found.indices}"
+    images = "".join(
+        f"<img style='flex: {columns}' src='{uri}' alt='{escape(text)}'>"
+        for uri, text, columns in zip(found.pictures, texts, (between.ACROSS, 1), strict=False)
     )
-    if found.nearest is not None:
-        nearest = figures.mosaic(found.nearest[:, None])
-        listed = ", ".join(map(str, found.indices))
-        images += f"<img style='flex: 1' src='{nearest}' alt='Nearest training images: {listed}'>"
     return f"<figure class='dreams'><figcaption>{escape(name)}</figcaption><div>{images}</div></figure>"
 
 

@@ -1,15 +1,17 @@
 """The rows of the page of interpolations: two images, what lies between them, and heat strips of log p(z)."""
 
+import time
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
 import streamlit as st
 
 from app import between, between_chosen, between_words, figures_between, session, widgets, words
 from app.between import Pair
 from app.holes import Entry
 from app.session import Checkpoint, Codes
+
+QUICK = 0.4  # seconds without a progress bar
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,34 @@ class Scene:
 
 
 def scene(entries: list[Entry], names: dict[str, str], kind: str, pairs: list[Pair], images: bool) -> Scene:
-    """Measures all rows, so that each prior has one scale over them."""
-    scales = {}
-    for entry in entries:
-        values = [between.log_prior(entry, pair, kind) for pair in pairs]
-        scales[entry.checkpoint.name] = (
-            float(min(map(np.min, values), default=0.0)),
-            float(max(map(np.max, values), default=1.0)),
-        )
+    """Measures all rows, so that each prior has one scale over them; with a bar where that takes time."""
+    slot, begun, scales = st.empty(), time.monotonic(), {}
+    for place, entry in enumerate(entries):
+        low, high = [], []
+        for number, pair in enumerate(pairs):
+            if time.monotonic() - begun > QUICK:
+                share = (place * len(pairs) + number) / (len(entries) * len(pairs))
+                slot.progress(share, text=f"Looking for the ways: {between.KINDS[kind]}")
+            log_p = between.log_prior(entry, pair, kind)
+            low.append(float(log_p.min()))
+            high.append(float(log_p.max()))
+        scales[entry.checkpoint.name] = min(low, default=0.0), max(high, default=1.0)
+    slot.empty()
     return Scene(entries, names, kind, images, between.codes(entries[0].checkpoint), scales)
 
 
 def show(shared: Scene, pairs: list[Pair]) -> None:
     """What the rows show in words, the scales, then the rows."""
+    st.html(STYLE)
     if not pairs:
         st.info("Choose two images above, or search.")
         return
     st.markdown(f"**{between_words.lesson(valleys(shared, pairs), shared.entries, shared.names, shared.kind)}**")
-    st.html(f"{STYLE}<div class='bars'>{''.join(bar(shared, entry) for entry in shared.entries)}</div>")
+    st.html(f"<div class='bars'>{''.join(bar(shared, entry) for entry in shared.entries)}</div>")
     for number, pair in enumerate(pairs, 1):
         with st.container(key=f"between_row_{number}"):
-            row, side = st.columns([30, 1], gap="small")
-            row.html(f"{STYLE}{one(shared, number, pair)}")
-            side.button(
+            st.html(one(shared, number, pair))
+            st.button(
                 "",
                 icon=":material/close:",
                 key=f"remove-{pair[0]}-{pair[1]}",
@@ -133,18 +140,20 @@ def strip(shared: Scene, entry: Entry, pair: Pair) -> str:
 
 
 STYLE = f"""<style>
+[class*="st-key-between_row_"] {{ position: relative; }}
+[class*="st-key-remove-"] {{ position: absolute; top: -.35rem; right: 0; width: auto; }}
 .bars {{ display: flex; flex-wrap: wrap; gap: .3rem 2rem; font-size: .8rem; }}
 .bars .scale {{ display: flex; align-items: center; gap: .5rem; flex: 1 1 300px; max-width: 560px; }}
 .bars b {{ font-weight: 600; }}
 .bars i {{ flex: 1; min-width: 60px; height: 12px; border-radius: 3px; }}
 .bars i {{ outline: 1px solid rgba(128, 128, 128, .5); }}
 .bars span {{ font-variant-numeric: tabular-nums; white-space: nowrap; }}
-.way h5 {{ font-size: .9rem; font-weight: 600; margin: .3rem 0 .3rem; padding: 0; }}
+.way h5 {{ font-size: .9rem; font-weight: 600; margin: .3rem 0; padding: 0 2.5rem 0 0; }}
 .way h5 em {{ display: inline-block; min-width: 1.35em; margin-right: .5em; border-radius: 50%; text-align: center;
   line-height: 1.35em; background: #0072B2; color: #fff; font-size: .8rem; font-style: normal; }}
 .way .lane {{ display: grid; grid-template-columns: 1fr {between.STEPS}fr 1fr; gap: 2px 5px; margin-bottom: .5rem; }}
 .way .lane > * {{ min-width: 0; }}
-.way .lane img {{ width: 100%; display: block; image-rendering: pixelated; background: #000; border-radius: 3px; }}
+.way .lane img {{ width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }}
 .way .heat, .way p {{ grid-column: 2; }}
 .way .heat {{ position: relative; }}
 .way .lane .heat img {{ height: 14px; border-radius: 2px; outline: 1px solid rgba(128, 128, 128, .35); }}
@@ -156,7 +165,7 @@ STYLE = f"""<style>
 .dreams {{ margin: 0; }}
 .dreams figcaption {{ font-size: .88rem; font-weight: 600; margin-bottom: .3rem; }}
 .dreams div {{ display: flex; gap: 8px; align-items: stretch; max-width: 420px; }}
-.dreams img {{ min-width: 0; image-rendering: pixelated; border-radius: 3px; background: #000; }}
+.dreams img {{ min-width: 0; image-rendering: pixelated; border-radius: 3px; }}
 @media (max-width: 640px) {{
   .way .lane {{ gap: 2px 2px; }}
   .way .heat, .way p {{ grid-column: 1 / -1; }}

@@ -23,7 +23,7 @@ def prior(entry: Entry, names: dict[str, str]) -> str:
 def strip(log_p: np.ndarray, valley: float) -> tuple[str, str]:
     """A strip in words, and its number."""
     first, last, least = (words.nats(float(value)) for value in (log_p[0], log_p[-1], log_p.min()))
-    said = f"log p(z) from {first} to {last}, on the way at least {least}"
+    said = f"log p(z) {first} \N{RIGHTWARDS ARROW} {last}, lowest {least}"
     return said, f"valley {words.nats(valley)} nats" if valley < -words.SURE else "no valley"
 
 

@@ -402,11 +402,6 @@ def sprite(images: np.ndarray) -> str:
     return data_uri(np.concatenate(list(images), axis=2))
 
 
-def mosaic(images: np.ndarray) -> str:
-    """Images [rows, columns, C, H, W] as one picture, as a data URI."""
-    return data_uri(np.concatenate([np.concatenate(list(row), axis=2) for row in images], axis=1))
-
-
 def packed(values: np.ndarray, kind: str) -> str:
     """An array as base64 of little-endian numbers, the way a component's data may carry it."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<")).tobytes()).decode()

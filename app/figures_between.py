@@ -15,6 +15,7 @@ RAMPS = {
     False: ("#101418", "#454C54", figures.GREY, "#C5CBD1", "#FBFCFD"),
     True: ("#160A14", "#5E2150", "#A94C86", figures.PURPLE, "#FDF1F8"),
 }
+TILE = 32  # pixels: the least height of a mosaic's images
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,17 @@ def strip(log_p: np.ndarray, steps: int, ends: tuple[float, float], learned: boo
     return figures.data_uri(np.stack([np.interp(place, stops, channel) for channel in colours.T])[:, None])
 
 
+def mosaic(images: np.ndarray) -> str:
+    """Images [rows, columns, C, H, W] in [0, 1] with clear gaps between them, as a data URI."""
+    rows, columns, channels, height, width = images.shape
+    larger = max(1, TILE // height)  # so that a gap of one pixel is narrow beside an image of few
+    images = images.repeat(larger, -2).repeat(larger, -1)
+    images = np.broadcast_to(images, (rows, columns, 3, *images.shape[-2:])) if channels == 1 else images
+    opaque = np.ones((rows, columns, 1, *images.shape[-2:]), images.dtype)
+    tiles = np.pad(np.concatenate([images, opaque], 2), ((0, 0),) * 3 + ((0, 1), (0, 1)))
+    return figures.data_uri(tiles.transpose(2, 0, 3, 1, 4).reshape(4, rows * tiles.shape[3], -1)[:, :-1, :-1])
+
+
 def rgb(colour: str) -> list[float]:
     return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
 
@@ -58,7 +70,11 @@ def plane_figure(
 ) -> go.Figure:
     """A prior's contours at drops of 1, 2, 4, ... nats from its peak, faint codes [n, 2] and the ways over them."""
     traces = [contours(axes, log_p, figures.PURPLE if learned else figures.GREY)]
-    marker = {"size": 2.6, "color": figures.ORANGE, "opacity": 0.35}
+    marker = {
+        "size": 3.2 if len(dots) < 1000 else 2.4,
+        "color": figures.ORANGE,
+        "opacity": 0.55 if len(dots) < 1000 else 0.3,
+    }
     traces.append(go.Scattergl(x=dots[:, 0], y=dots[:, 1], mode="markers", marker=marker, hoverinfo="skip"))
     for way in ways:
         traces += way_lines(way)
@@ -94,25 +110,18 @@ def contours(axes: tuple[np.ndarray, np.ndarray], log_p: np.ndarray, colour: str
 
 
 def way_lines(way: Way) -> list[go.Scatter]:
-    """The way on a pale casing, a dot at each image, its number at the beginning; the straight line dotted."""
+    """The way on a pale casing, a dot at each image, its number where it begins; the straight line dotted."""
     x, y = way.places.T
     casing = {"color": "rgba(255, 255, 255, 0.75)", "width": 5}
     traces = [go.Scatter(x=x, y=y, mode="lines", line=casing, hoverinfo="skip")]
     if way.straight is not None:
         line = {"color": figures.BLUE, "width": 1.2, "dash": "dot"}
         traces.append(go.Scatter(x=way.straight[:, 0], y=way.straight[:, 1], mode="lines", line=line, hoverinfo="skip"))
-    sizes = np.full(len(x), 4)
-    sizes[0], sizes[-1] = 16, 9
-    traces.append(
-        go.Scatter(
-            x=x,
-            y=y,
-            mode="lines+markers+text",
-            line={"color": figures.BLUE, "width": 2},
-            marker={"size": sizes, "color": figures.BLUE, "opacity": 1, "line": {"width": 1, "color": "white"}},
-            text=[str(way.number), *[""] * (len(x) - 1)],
-            textfont={"size": 11, "color": "white"},
-            hovertemplate=f"way {way.number}<br>z1 %{{x:.2f}}, z2 %{{y:.2f}}<extra></extra>",
-        )
-    )
+    said = {"hovertemplate": f"way {way.number}<br>z1 %{{x:.2f}}, z2 %{{y:.2f}}<extra></extra>"}
+    sizes = np.where(np.arange(len(x)) == len(x) - 1, 9, 4)
+    dots, line = {"size": sizes, "color": figures.BLUE, "opacity": 1}, {"color": figures.BLUE, "width": 2.6}
+    traces.append(go.Scatter(x=x, y=y, mode="lines+markers", line=line, marker=dots, **said))
+    ball = {"size": 16, "color": figures.BLUE, "opacity": 1, "line": {"width": 1, "color": "white"}}
+    text = {"text": [str(way.number)], "textfont": {"size": 11, "color": "white"}}
+    traces.append(go.Scatter(x=x[:1], y=y[:1], mode="markers+text", marker=ball, **text, **said))
     return traces

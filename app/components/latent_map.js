@@ -4,7 +4,7 @@ const clouds = (globalThis.vaescopeClouds ??= new Map())
 const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 const ARRIVED = "vaescope-codes"
-const NOTE = "circles: 1, 2, 3 sd of the prior; ring: the chosen one; square: what the picture shows"
+const NOTE = "circles: 1, 2, 3 sd of N(0, I); ring: the chosen one"
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
 export default function (component) {
@@ -258,7 +258,8 @@ function describe(map) {
   map.canvas.dataset.chosen = map.data.chosen
   const classes = [...new Set(labels)].sort((a, b) => a - b)
   if (map.legend.children.length === classes.length + 1) return
-  const note = Object.assign(document.createElement("em"), { textContent: NOTE })
+  const square = map.data.frame ? "; square: what the picture shows" : ""
+  const note = Object.assign(document.createElement("em"), { textContent: NOTE + square })
   map.legend.replaceChildren(...classes.map((label) => entry(label, map.data.colours[label % 10])), note)
 }
 

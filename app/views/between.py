@@ -47,8 +47,7 @@ def explore(entries: list[Entry], images: bool, count: int) -> None:
             kind = between_chosen.path()
         with rest:
             between_parts.controls(judge, pairs, kind, names, count)
-        with st.spinner("Looking for the ways"):
-            shared = between_rows.scene(entries, names, kind, pairs, images)
+        shared = between_rows.scene(entries, names, kind, pairs, images)
         seed = st.session_state.setdefault("between_seed", 0)
         between_parts.choice(shared, checkpoint, pairs, count)
         between_rows.show(shared, pairs)
@@ -66,8 +65,9 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, any(one.from_prior for one in codes))
     count = min(len(one.loc) for one in codes)
+    between_parts.few(entries, count)
     between_chosen.read_link(count)
     explore(entries, images is not None, count)
     if checkpoint.latent == 2:
-        widgets.send_codes(checkpoint.digest, codes[0])
+        widgets.send_codes(between_parts.cloud(checkpoint, codes[0]), codes[0])
 between_parts.explanation()
