@@ -70,12 +70,9 @@ def plane_figure(
 ) -> go.Figure:
     """A prior's contours at drops of 1, 2, 4, ... nats from its peak, faint codes [n, 2] and the ways over them."""
     traces = [contours(axes, log_p, figures.PURPLE if learned else figures.GREY)]
-    marker = {
-        "size": 3.2 if len(dots) < 1000 else 2.4,
-        "color": figures.ORANGE,
-        "opacity": 0.55 if len(dots) < 1000 else 0.3,
-    }
-    traces.append(go.Scattergl(x=dots[:, 0], y=dots[:, 1], mode="markers", marker=marker, hoverinfo="skip"))
+    marker = {"size": 3, "color": figures.ORANGE, "opacity": 0.5}
+    # Not on WebGL, which would lay them over the ways.
+    traces.append(go.Scatter(x=dots[:, 0], y=dots[:, 1], mode="markers", marker=marker, hoverinfo="skip"))
     for way in ways:
         traces += way_lines(way)
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 5, "constrain": "domain"}
