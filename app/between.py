@@ -109,6 +109,13 @@ def source(entry: Entry, kind: str) -> str:
     return entry.checkpoint.digest if kind == "highest" else space(entry)
 
 
+def pixelwise(entry: Entry) -> bool:
+    """Whether its decoder draws pixel after pixel: slow, and without a mean that a gradient could follow."""
+    from vaecore.pixelcnn import PixelDecoder
+
+    return isinstance(session.model(entry.checkpoint.digest, entry.checkpoint.folder).decoder, PixelDecoder)
+
+
 # ---- ways
 
 

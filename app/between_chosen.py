@@ -41,17 +41,18 @@ def parsed(text: str, count: int) -> list[Pair] | None:
     return list(dict.fromkeys(pairs)) if fit else None
 
 
-def path() -> str:
-    """Let the person choose the kind of way."""
+def path(entries: list[Entry]) -> str:
+    """Let the person choose the kind of way; the smoothest needs decoders with a mean that can be followed."""
     asked, state = choices.news("path"), st.session_state
-    if asked in KINDS:
+    kinds = [kind for kind in KINDS if kind != "smoothest" or not any(map(between.pixelwise, entries))]
+    if asked in kinds:
         state["between_path"] = asked
     elif asked is not None:
-        st.warning(f"The link asks for the path {asked[:30]!r}; there is only {', '.join(KINDS)}.")
-    if state.get("between_path") not in KINDS:
+        st.warning(f"The link asks for the path {asked[:30]!r}; there is only {', '.join(kinds)}.")
+    if state.get("between_path") not in kinds:
         state["between_path"] = "linear"
     return st.segmented_control(
-        "Way", list(KINDS), key="between_path", required=True, persist_state="session", format_func=KINDS.get
+        "Way", kinds, key="between_path", required=True, persist_state="session", format_func=KINDS.get
     )
 
 

@@ -1,5 +1,6 @@
 """The further parts of the page of interpolations: the choice of images, the plane, samples, how it is computed."""
 
+from contextlib import AbstractContextManager, nullcontext
 from html import escape
 
 import streamlit as st
@@ -12,6 +13,13 @@ from app.holes import Entry
 from app.session import Checkpoint, Codes, Pick
 
 MAP_HEIGHT = 380
+
+
+def patience(entries: list[Entry]) -> AbstractContextManager:
+    """A word where decoders draw pixel after pixel."""
+    if any(map(between.pixelwise, entries)):
+        return st.spinner("Decoding pixel after pixel, once for each row", show_time=True)
+    return nullcontext()
 
 
 # ---- what is chosen

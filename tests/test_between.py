@@ -1,5 +1,7 @@
 """The page of interpolations headless: pairs that share a latent space or not, kinds of ways, rows, links, absences."""
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import vaecore
@@ -31,6 +34,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
             vaecore.fit(vae, "rnvp-p", train, epochs=3, folder=folder / f"{name}-{latent}", start=begun, seed=0)
     flow = vaecore.build("rnvp-q", (1, 8, 8), 3, depth=2, net="small")
     vaecore.save(flow, folder / "flow-3", dataset="dynamic_digits")
+    pixels = vaecore.build("pixelvae", (1, 8, 8), 2, prior="rnvp", depth=1)
+    vaecore.save(pixels, folder / "pixels-2", dataset="dynamic_digits")
     absent = vaecore.build("rnvp-p", (1, 28, 28), 2, depth=2, net="small")
     vaecore.save(absent, folder / "absent", dataset="mnist")
     return folder
@@ -224,6 +229,13 @@ def test_flows_offer_the_first_thousand_images(monkeypatch: pytest.MonkeyPatch) 
     between.few_codes.clear()
 
 
+def test_a_decoder_that_draws_pixel_after_pixel() -> None:
+    app = opened(checkpoint="pixels-2", rows="5-9", path="smoothest", **{"with": "none"})
+    assert "linear, spherical, highest" in app.warning[0].value
+    assert app.session_state["between_path"] == "linear"
+    assert len(strips(app)) == 1
+
+
 def test_without_images_the_ways_are_drawn_all_the_same() -> None:
     app = opened(checkpoint="absent")
     assert "not on this computer" in app.info[0].value
@@ -237,15 +249,33 @@ def test_without_any_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "no checkpoint yet" in opened().info[0].value
 
 
+def pixels(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
+
+
 def test_the_strip_lies_under_the_images() -> None:
     """Each image's colour is that of its own step, and lighter is likelier."""
-    log_p = np.linspace(-10, 0, 4 * 8 + 1)
-    uri = figures_between.strip(log_p, 5, (-10, 0), learned=True)
-    assert uri.startswith("data:image/png")
-    assert figures_between.strip(log_p, 5, (-10, 0), learned=False) != uri
-    for learned in (True, False):
-        light = [sum(figures_between.rgb(colour)) for colour in figures_between.RAMPS[learned]]
-        assert light == sorted(light)
+    for learned, ramp in figures_between.RAMPS.items():
+        strip = pixels(figures_between.strip(np.linspace(-10, 0, 4 * 8 + 1), 5, (-10, 0), learned))
+        assert strip.shape == (1, 5 * 8, 3)
+        for step, colour in enumerate(ramp):  # as many colours as steps: the middle of an image has its own
+            middle = strip[0, [8 * step + 3, 8 * step + 4]].mean(0) / 255
+            assert middle == pytest.approx(figures_between.rgb(colour), abs=0.04)
+        light = strip[0].astype(int).sum(1)
+        assert (np.diff(light) >= 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_mosaic_has_clear_gaps(channels: int) -> None:
+    images = np.random.default_rng(0).random((2, 3, channels, 8, 8)).astype(np.float32)
+    found = pixels(figures_between.mosaic(images))
+    assert found.shape == (2 * 33 - 1, 3 * 33 - 1, 4)
+    assert (found[32, :, 3] == 0).all()
+    assert (found[:, 65, 3] == 0).all()
+    tile = found[33:65:4, 66:98:4]
+    assert (tile[..., 3] == 255).all()
+    assert tile[..., 0] == pytest.approx(255 * images[1, 2, 0], abs=0.51)
+    assert tile[..., 2] == pytest.approx(255 * images[1, 2, -1], abs=0.51)
 
 
 def test_the_plane_shows_the_ways_under_their_numbers() -> None:

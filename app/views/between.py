@@ -44,13 +44,14 @@ def explore(entries: list[Entry], images: bool, count: int) -> None:
         judge = between_chosen.learned(entries)
         ways, rest = st.columns([1, 1], vertical_alignment="bottom")
         with ways:
-            kind = between_chosen.path()
+            kind = between_chosen.path(entries)
         with rest:
             between_parts.controls(judge, pairs, kind, names, count)
         shared = between_rows.scene(entries, names, kind, pairs, images)
         seed = st.session_state.setdefault("between_seed", 0)
         between_parts.choice(shared, checkpoint, pairs, count)
-        between_rows.show(shared, pairs)
+        with between_parts.patience(entries):
+            between_rows.show(shared, pairs)
         between_chosen.write_address([checkpoint, *others], kind, pairs, seed)
         if checkpoint.latent == 2:
             between_parts.planes(shared, checkpoint, pairs, count)
