@@ -1,17 +1,15 @@
-"""What the page of interpolations computes once and keeps: ways between codes, log p(z) along them, samples of priors.
+"""What the page of interpolations computes once and keeps: ways between codes, log p(z) along them.
 
 Checkpoints of one encoder and one decoder share their codes, so that the way between two images is the very same for
 all of them, unless the prior itself chooses it. Beside session.py, by its rules.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from app import figures, figures_between, holes, session
+from app import figures, figures_between, session
 from app.holes import Entry
 from app.session import Checkpoint, Codes
 
@@ -25,38 +23,10 @@ KINDS = {
     "smoothest": "least change of pixels",
 }
 STEPS, FINE = 15, 8  # images on a way, and points between two of them where log p(z) is measured
-ACROSS, DOWN = 5, 6  # samples of a prior; a further column holds the nearest training images
-SIDE = 96  # nodes a side of the plane's map
-DOTS = 800  # codes drawn on it: more would lie over the ways
 FOUND = 3  # pairs that a search finds
 FEW = 1000  # test images that are encoded where that takes long
 
 Pair = tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Draws of a prior, decoded [DOWN, ACROSS, C, H, W]; the training images nearest to the last column [DOWN, ...]."""
-
-    means: np.ndarray
-    nearest: np.ndarray | None
-    indices: list[int]
-    missing: str  # why there are no training images
-
-    @cached_property
-    def pictures(self) -> list[str]:
-        """As data URIs: the samples, and the nearest images where they are there."""
-        parts = [self.means] if self.nearest is None else [self.means, self.nearest[:, None]]
-        return [figures_between.mosaic(part) for part in parts]
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """log p(z) [n1, n2] on an even grid over a latent plane, and some of the codes [n, 2]."""
-
-    axes: tuple[np.ndarray, np.ndarray]
-    log_p: np.ndarray
-    dots: np.ndarray
 
 
 def codes(checkpoint: Checkpoint) -> Codes:
@@ -197,50 +167,3 @@ def search(digest: str, deepest: bool, seed: int, count: int, _entry: Entry) -> 
         prior = session.model(digest, _entry.checkpoint.folder).prior()
         found = paths.find_pairs(prior, places, FOUND, deepest=deepest, seed=seed)
     return [(i, j) for i, j in found.index.tolist()]
-
-
-# ---- the plane
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def plane(digest: str, _entry: Entry) -> Plane:
-    import torch
-
-    vae, loc = session.model(digest, _entry.checkpoint.folder), codes(_entry.checkpoint).loc
-    with session.computing():
-        low, high = holes.span(torch.from_numpy(loc))  # where a prior is far wider, only this part of it is of use
-        axes = tuple(torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True))
-        log_p = vae.prior().log_prob(torch.cartesian_prod(*axes)).reshape(SIDE, SIDE)
-    order = np.random.default_rng(0).permutation(len(loc))[:DOTS]
-    return Plane(tuple(axis.numpy() for axis in axes), log_p.numpy(), loc[order])
-
-
-# ---- samples
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def samples(digest: str, seed: int, _entry: Entry) -> Samples:
-    """Decoder means of z ~ p(z) and, for the last column, the nearest training images in pixel L2 (Figure 1)."""
-    import torch
-
-    from vaecore.aggregate import nearest_images
-
-    vae = session.model(digest, _entry.checkpoint.folder)
-    train, missing = training(_entry.checkpoint)
-    with session.computing():
-        torch.manual_seed(seed)
-        means = vae.likelihood(vae.prior().sample((DOWN * ACROSS,))).mean
-        means = means.reshape(DOWN, ACROSS, *means.shape[1:])
-        if train is None:
-            return Samples(means.numpy(), None, [], missing)
-        indices, _ = nearest_images(means[:, -1], train)
-        return Samples(means.numpy(), train[indices].numpy(), indices.tolist(), "")
-
-
-def training(checkpoint: Checkpoint) -> "tuple[Tensor | None, str]":
-    """The training images, of a dynamically binarised set the grey ones, or None and a sentence that says why not."""
-    found, missing = holes.images(checkpoint)
-    if found is None:
-        return None, missing
-    grey = holes.split(checkpoint.dataset).grey
-    return (found if grey is None else grey), ""

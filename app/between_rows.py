@@ -61,6 +61,7 @@ def show(shared: Scene, pairs: list[Pair]) -> None:
         st.info("Choose two images above, or search.")
         return
     st.markdown(f"**{between_words.lesson(valleys(shared, pairs), shared.entries, shared.names, shared.kind)}**")
+    st.caption(between_words.WAYS[shared.kind])
     st.html(f"<div class='bars'>{''.join(bar(shared, entry) for entry in shared.entries)}</div>")
     for number, pair in enumerate(pairs, 1):
         with st.container(key=f"between_row_{number}"):

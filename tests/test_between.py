@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import vaecore
-from app import between, between_chosen, between_words, figures_between, holes, session
+from app import between, between_chosen, between_priors, between_words, figures_between, holes, session
 from vaecore import paths
 
 MAIN = str(Path(session.__file__).parent / "main.py")
@@ -200,7 +200,7 @@ def test_others_are_drawn_by_a_seed() -> None:
 
 
 def test_the_nearest_training_images_are_grey_and_nearest() -> None:
-    found, train = between.samples(entry("joint-3").checkpoint.digest, 0, entry("joint-3")), training()
+    found, train = between_priors.samples(entry("joint-3").checkpoint.digest, 0, entry("joint-3")), training()
     assert found.means.shape == (6, 5, 1, 8, 8)
     distances = ((found.means[:, -1, None] - train[None]) ** 2).sum((2, 3, 4))
     assert found.indices == distances.argmin(1).tolist()

@@ -4,9 +4,11 @@ import streamlit as st
 
 from app import (
     between,
+    between_choice,
     between_chosen,
-    between_parts,
+    between_plane,
     between_rows,
+    between_samples,
     choices,
     holes,
     holes_chosen,
@@ -19,8 +21,8 @@ from app.holes import Entry
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("What lies between?", anchor=False)
 head.caption(
-    "On the way from one image's code to another's the decoder draws what lies between. Where log p(z) drops the prior "
-    "says that no data live there: a learned prior can see such valleys, N(0, I) sees only the distance from 0."
+    "On the way from one image's code to another's the decoder draws what lies between. Where log p(z) falls, the "
+    "prior says that no data live there: a learned prior can see such valleys, N(0, I) sees only the distance from 0."
 )
 with chooser:
     with st.spinner("Looking for checkpoints"):
@@ -46,16 +48,16 @@ def explore(entries: list[Entry], images: bool, count: int) -> None:
         with ways:
             kind = between_chosen.path(entries)
         with rest:
-            between_parts.controls(judge, pairs, kind, names, count)
+            between_choice.controls(judge, pairs, kind, names, count)
         shared = between_rows.scene(entries, names, kind, pairs, images)
         seed = st.session_state.setdefault("between_seed", 0)
-        between_parts.choice(shared, checkpoint, pairs, count)
-        with between_parts.patience(entries):
+        between_choice.choice(shared, checkpoint, pairs, count)
+        with between_choice.patience(entries):
             between_rows.show(shared, pairs)
         between_chosen.write_address([checkpoint, *others], kind, pairs, seed)
         if checkpoint.latent == 2:
-            between_parts.planes(shared, checkpoint, pairs, count)
-        between_parts.samples(shared, seed)
+            between_plane.planes(shared, checkpoint, pairs, count)
+        between_samples.samples(shared, seed)
 
 
 with panels.sentences():
@@ -66,9 +68,9 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, any(one.from_prior for one in codes))
     count = min(len(one.loc) for one in codes)
-    between_parts.few(entries, count)
+    between_choice.few(entries, count)
     between_chosen.read_link(count)
     explore(entries, images is not None, count)
     if checkpoint.latent == 2:
-        widgets.send_codes(between_parts.cloud(checkpoint, codes[0]), codes[0])
-between_parts.explanation()
+        widgets.send_codes(between_plane.cloud(checkpoint, codes[0]), codes[0])
+between_samples.explanation()

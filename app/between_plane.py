@@ -1,0 +1,60 @@
+"""The ways over a latent plane: the map of codes, to choose from, and each prior's log p(z)."""
+
+from html import escape
+
+import streamlit as st
+
+from app import between, between_chosen, between_priors, between_words, figures_between, panels, widgets
+from app.between import Pair
+from app.between_rows import Scene
+from app.figures_between import Way
+from app.holes import Entry
+from app.session import Checkpoint, Codes, Pick
+
+HEIGHTS = {2: 520, 3: 450, 4: 380}  # pixels, by how many maps stand side by side
+
+
+def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int) -> None:
+    """The map of codes, to choose from, and each prior's plane with the ways over it."""
+    state = st.session_state
+    start = state.get("between_from")
+    st.subheader("The ways in the latent plane", anchor=False)
+    across = min(4, len(shared.entries) + 1)
+    columns = iter(st.columns(across, gap="medium"))
+    with next(columns):
+        st.html("<b style='font-size: .88rem'>The codes: click two</b>")
+        clicked = state.get("between_clicked", 0) if start is None else start
+        chosen = Pick("image" if shared.images else "sample", clicked)
+        name = cloud(checkpoint, shared.codes)
+        widgets.latent_map(name, chosen, None, lambda index: between_chosen.choose(index, count, pairs))
+    for place, entry in enumerate(shared.entries):
+        if place and place % 4 == 3:
+            columns = iter(st.columns(across, gap="medium"))
+        with next(columns):
+            plane(shared, entry, pairs, HEIGHTS[across])
+    straight = "" if shared.kind == "linear" else "; dotted: the straight lines"
+    some = f"{between_priors.DOTS:,} of the" if len(shared.codes.loc) > between_priors.DOTS else "the"
+    st.caption(
+        "Contours lie at drops of 1, 2, 4, 8, 16 and 32 nats from the peak of log p(z). "
+        f"Dots: {some} test codes{straight}."
+    )
+
+
+def plane(shared: Scene, entry: Entry, pairs: list[Pair], height: int) -> None:
+    name, found = between_words.prior(entry, shared.names), between_priors.plane(entry.checkpoint.digest, entry)
+    ways = [way(entry, number, pair, shared.kind) for number, pair in enumerate(pairs, 1)]
+    st.html(f"<b style='font-size: .88rem'>log p(z), {escape(name)}</b>")
+    figure = figures_between.plane_figure(found.axes, found.log_p, found.dots, ways, entry.kind != "standard")
+    alt = f"Contours of log p(z), {name}, at drops of 1, 2, 4, 8, 16 and 32 nats, with {len(ways)} ways over them."
+    key = f"plane-{entry.checkpoint.name}"
+    st.plotly_chart(figure, key=key, height=height, config=panels.HIDE_BAR, alt=alt)
+
+
+def way(entry: Entry, number: int, pair: Pair, kind: str) -> Way:
+    straight = None if kind == "linear" else between.path(entry, pair, "linear")
+    return Way(number, between.path(entry, pair, kind), straight)
+
+
+def cloud(checkpoint: Checkpoint, codes: Codes) -> str:
+    """The name under which the browser keeps the codes: the map of another page may have more of them."""
+    return f"{checkpoint.digest}-{len(codes.loc)}"
