@@ -129,6 +129,22 @@ def test_never_lower_than_the_straight_line(dim: int) -> None:
     assert better
 
 
+class Walled(Ring):
+    """Nothing inside of |z| = 1."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value).where(value.norm(dim=-1) > 1, -math.inf)
+
+
+def test_where_the_straight_line_leaves_the_support_another_way_or_itself_is_taken() -> None:
+    start = torch.tensor([2.0, 0.0])
+    for end in (-start, torch.tensor([0.0, 2.0]), start + 1):
+        found = paths.highest_valley(Walled(), start, end)
+        assert found.isfinite().all()
+        assert torch.equal(found[[0, -1]], torch.stack([start, end]))
+        assert paths.lowest(Walled(), found) >= paths.lowest(Walled(), paths.linear(start, end))
+
+
 @pytest.mark.parametrize("name", ["vae", "gpvae"])
 def test_the_smoothest_way_changes_the_image_least(name: str) -> None:
     vae = perturbed(name, "small", "bernoulli", 3)

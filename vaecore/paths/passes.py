@@ -32,10 +32,13 @@ def highest_valley(prior: Distribution, start: Tensor, end: Tensor, steps: int =
     log_p = prior.log_prob(refined(found))
     depths = log_p.amin(-1)
 
-    def merit(path: int) -> tuple[int, float, float]:
-        return round(float(depths[path]) / ROUNDING), float(valley(log_p[path])), -float(length(found[path])[-1])
+    def merit(path: int) -> tuple[float, float, float]:
+        rounded = (depths[path].double() / ROUNDING).round()
+        return float(rounded), float(valley(log_p[path])), -float(length(found[path])[-1])
 
-    return found[max((path for path in range(len(found)) if depths[path] >= depths[0] - ROUNDING), key=merit)]
+    # A curve that lost its gradient outside of the prior's support is nan, and no candidate.
+    fit = [path for path in range(1, len(found)) if depths[path] >= depths[0] - ROUNDING]
+    return found[max([0, *fit], key=merit)]
 
 
 def bent(straight: Tensor) -> list[Tensor]:
