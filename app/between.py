@@ -140,14 +140,15 @@ def depth(log_p: np.ndarray) -> tuple[float, float]:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def frames(source: str, pair: Pair, kind: str, _entry: Entry) -> str:  # noqa: ARG001
-    """The decoded images of a way in a row, as a data URI."""
+def frames(source: str, pair: Pair, kind: str, _entry: Entry) -> tuple[str, str]:  # noqa: ARG001
+    """The decoded images of a way in a row, as data URIs: all of them, and every second, for phones."""
     import torch
 
     way = torch.from_numpy(path(_entry, pair, kind))
     with session.computing():
         vae = session.model(_entry.checkpoint.digest, _entry.checkpoint.folder)
-        return figures_between.mosaic(vae.likelihood(way).mean.numpy()[None])
+        means = vae.likelihood(way).mean.numpy()[None]
+    return figures_between.mosaic(means), figures_between.mosaic(means[:, ::2])
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)

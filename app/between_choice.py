@@ -4,11 +4,13 @@ from contextlib import AbstractContextManager, nullcontext
 
 import streamlit as st
 
-from app import between, between_chosen, between_words, panels, session, widgets
+from app import between, between_chosen, between_words, holes_chosen, panels, session, widgets
 from app.between import Pair
 from app.between_rows import Scene
 from app.holes import Entry
 from app.session import Checkpoint, Codes, Pick
+
+LEARNED = ("rnvp-p", "rnvp-both", "vampprior")  # recipes
 
 
 def few(entries: list[Entry], count: int) -> None:
@@ -24,16 +26,7 @@ def few(entries: list[Entry], count: int) -> None:
 def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str, str], count: int) -> None:
     """Search, sort, and images by their numbers."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        for deepest, text, icon in ((True, "Deepest valleys", "valley"), (False, "Smoothest ways", "smooth")):
-            st.button(
-                text,
-                key=f"between_find_{icon}",
-                icon=":material/search:",
-                disabled=judge is None,
-                help=None if judge else "N(0, I) has no valley on any straight line: this needs a learned prior.",
-                on_click=between_chosen.find,
-                args=(deepest, judge, count, pairs),
-            )
+        searches(judge, pairs, count)
         st.button(
             "Sort by valley",
             key="between_sort",
@@ -55,10 +48,35 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
         st.warning(problem)
 
 
-def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int) -> None:
+def searches(judge: Entry | None, pairs: list[Pair], count: int) -> None:
+    for deepest, text, name in ((True, "Deepest valleys", "valley"), (False, "Smoothest ways", "smooth")):
+        what = "with the deepest valleys" if deepest else "far apart and yet with the smoothest ways between"
+        needs = "N(0, I) has no valley on any straight line: this needs a learned prior."
+        st.button(
+            text,
+            key=f"between_find_{name}",
+            icon=":material/search:",
+            disabled=judge is None,
+            help=f"Add {between.FOUND} pairs {what}, of 2,000 at random" if judge else needs,
+            on_click=between_chosen.find,
+            args=(deepest, judge, count, pairs),
+        )
+
+
+def alone(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> str:
+    """What to do where no prior on the page is learned."""
+    if any(entry.recipe in LEARNED and holes_chosen.fits(entry, checkpoint) for entry in found.values()):
+        return 'Searching and sorting need a learned prior: choose one at "Compare with".'
+    return (
+        f"Searching and sorting need a learned prior (recipe {', '.join(LEARNED)}), and there is no such checkpoint "
+        f"of this data set with D = {checkpoint.latent}."
+    )
+
+
+def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int, alone: str) -> None:
     """The strip of thumbnails, and what the next click does."""
     judge = between_chosen.learned(shared.entries)
-    judged = f"Searched and sorted by {between_words.prior(judge, shared.names)}." if judge else ""
+    judged = f"Searched and sorted by {between_words.prior(judge, shared.names)}." if judge else alone
     start, state = st.session_state.get("between_from"), st.session_state
     clicked = start if start is not None else state.get("between_clicked", -1)
     pick = Pick("image" if shared.images else "sample", clicked)

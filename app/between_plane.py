@@ -11,7 +11,7 @@ from app.figures_between import Way
 from app.holes import Entry
 from app.session import Checkpoint, Codes, Pick
 
-HEIGHTS = {2: 520, 3: 450, 4: 380}  # pixels, by how many maps stand side by side
+HEIGHTS = {2: 600, 3: 430}  # pixels, by how many maps stand side by side
 
 
 def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int) -> None:
@@ -19,18 +19,17 @@ def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int)
     state = st.session_state
     start = state.get("between_from")
     st.subheader("The ways in the latent plane", anchor=False)
-    across = min(4, len(shared.entries) + 1)
-    columns = iter(st.columns(across, gap="medium"))
-    with next(columns):
+    maps = len(shared.entries) + 1
+    across = 2 if maps in (2, 4) else 3
+    columns = [column for _ in range(0, maps, across) for column in st.columns(across, gap="medium")]
+    with columns[0]:
         st.html("<b style='font-size: .88rem'>The codes: click two</b>")
         clicked = state.get("between_clicked", 0) if start is None else start
         chosen = Pick("image" if shared.images else "sample", clicked)
         name = cloud(checkpoint, shared.codes)
         widgets.latent_map(name, chosen, None, lambda index: between_chosen.choose(index, count, pairs))
-    for place, entry in enumerate(shared.entries):
-        if place and place % 4 == 3:
-            columns = iter(st.columns(across, gap="medium"))
-        with next(columns):
+    for column, entry in zip(columns[1:], shared.entries, strict=False):
+        with column:
             plane(shared, entry, pairs, HEIGHTS[across])
     straight = "" if shared.kind == "linear" else "; dotted: the straight lines"
     some = f"{between_priors.DOTS:,} of the" if len(shared.codes.loc) > between_priors.DOTS else "the"

@@ -106,10 +106,14 @@ def one(shared: Scene, number: int, pair: Pair) -> str:
 def lane(shared: Scene, group: list[Entry], pair: Pair) -> str:
     """One way decoded, between the two images, and beneath it a strip for each prior that it is judged by."""
     entry = group[0]
-    uri = between.frames(between.source(entry, shared.kind), pair, shared.kind, entry)
+    uris = between.frames(between.source(entry, shared.kind), pair, shared.kind, entry)
     ends = [end(shared, entry.checkpoint, index) for index in pair]
-    what = f"{between.STEPS} decoded images on the way from {shared.title(pair[0])} to {shared.title(pair[1])}"
-    frames = f"<img class='frames' src='{uri}' alt='{escape(what)}'>"
+    what = f"decoded images on the way from {shared.title(pair[0])} to {shared.title(pair[1])}"
+    counts = between.STEPS, (between.STEPS + 1) // 2
+    frames = "".join(
+        f"<img class='{name}' src='{uri}' alt='{escape(f'{count} {what}')}'>"
+        for name, uri, count in zip(("frames", "few"), uris, counts, strict=True)
+    )
     strips = "".join(strip(shared, entry, pair) for entry in group)
     return f"<div class='lane'>{ends[0]}{frames}{ends[1]}{strips}</div>"
 
@@ -155,6 +159,7 @@ STYLE = f"""<style>
 .way .lane {{ display: grid; grid-template-columns: 1fr {between.STEPS}fr 1fr; gap: 2px 5px; margin-bottom: .5rem; }}
 .way .lane > * {{ min-width: 0; }}
 .way .lane img {{ width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }}
+.way .lane .few {{ display: none; }}
 .way .heat, .way p {{ grid-column: 2; }}
 .way .heat {{ position: relative; }}
 .way .lane .heat img {{ height: 14px; border-radius: 2px; outline: 1px solid rgba(128, 128, 128, .35); }}
@@ -168,8 +173,10 @@ STYLE = f"""<style>
 .dreams div {{ display: flex; gap: 8px; align-items: stretch; max-width: 420px; }}
 .dreams img {{ min-width: 0; image-rendering: pixelated; border-radius: 3px; }}
 @media (max-width: 640px) {{
-  .way .lane {{ gap: 2px 2px; }}
+  .way .lane {{ gap: 2px 2px; grid-template-columns: 1fr 8fr 1fr; }}
+  .way .lane .frames {{ display: none; }}
+  .way .lane .few {{ display: block; }}
   .way .heat, .way p {{ grid-column: 1 / -1; }}
-  .way .heat {{ margin: 0 calc(100% / {between.STEPS + 2}); }}
+  .way .heat {{ margin: 0 12.5%; }} /* the original, and half a step: it begins half a step before the first image */
 }}
 </style>"""

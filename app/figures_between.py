@@ -40,9 +40,8 @@ def strip(log_p: np.ndarray, steps: int, ends: tuple[float, float], learned: boo
         ends: nats at the ends of the colours' scale.
     """
     fine = (len(log_p) - 1) // (steps - 1)
-    at = (
-        np.arange(steps * fine) + 0.5
-    ) / fine - 0.5  # in steps; half an image's width before the first, after the last
+    # In steps, from half an image's width before the first to half of one after the last.
+    at = (np.arange(steps * fine) + 0.5) / fine - 0.5
     values = np.interp(at * fine, np.arange(len(log_p)), log_p)
     place = np.clip((values - ends[0]) / max(ends[1] - ends[0], 1e-9), 0, 1)
     colours = np.array([rgb(colour) for colour in RAMPS[learned]])

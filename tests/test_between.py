@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,7 @@ def test_a_post_hoc_pair_shares_one_way_and_a_joint_one_has_its_own() -> None:
     app = opened(checkpoint="plain-3", rows="5-9")
     assert [name for name, _ in strips(app)] == ["plain-3", "after-3", "joint-3"]
     assert bodies(app).count("class='frames'") == 2
+    assert bodies(app).count("class='few'") == 2
     assert bodies(app).count("class='end'") == 4
     assert len(app.get("plotly_chart")) == 0
     # Each prior chooses its own highest pass.
@@ -218,6 +220,15 @@ def test_one_standard_prior_alone() -> None:
     assert all(valley == 0 for _, valley in strips(app))
     assert app.button(key="between_find_valley").disabled
     assert "cannot see one" in " ".join(element.value for element in app.markdown)
+    assert any('choose one at "Compare with"' in caption.value for caption in app.caption)
+
+
+def test_without_any_learned_prior(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(shelf / "plain-3", tmp_path / "lone" / "plain-3")
+    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(tmp_path / "lone"))
+    app = opened()
+    assert {name for name, _ in strips(app)} == {"plain-3"}
+    assert any("no such checkpoint of this data set with D = 3" in caption.value for caption in app.caption)
 
 
 def test_flows_offer_the_first_thousand_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,12 @@ def test_a_phone_needs_no_sideways_scrolling(address: str, browser: "Browser", s
     screen = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
     page, complaints = opened(browser, f"{address}/between?checkpoint=trained&with=none&rows=5-9", **screen)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert page.locator(".few").first.is_visible()
+    assert not page.locator(".frames").first.is_visible()
+    # Each image lies over its own place of the strip: half a step before the first it begins.
+    few, heat = (page.locator(part).first.bounding_box() for part in (".few", ".heat"))
+    assert abs(few["x"] + few["width"] / 32 - heat["x"]) < 2
+    assert abs(few["width"] * 15 / 16 - heat["width"]) < 4
     for part in (".way", ".heat", ".dreams", ".js-plotly-plot"):
         box = page.locator(part).first.bounding_box()
         assert box["x"] >= 0
