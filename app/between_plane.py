@@ -11,7 +11,7 @@ from app.figures_between import Way
 from app.holes import Entry
 from app.session import Checkpoint, Codes, Pick
 
-HEIGHTS = {2: 600, 3: 430}  # pixels, by how many maps stand side by side
+HEIGHTS = {2: 600, 3: 480}  # pixels, by how many maps stand side by side
 
 
 def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int) -> None:

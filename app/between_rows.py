@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 
@@ -12,6 +13,7 @@ from app.holes import Entry
 from app.session import Checkpoint, Codes
 
 QUICK = 0.4  # seconds without a progress bar
+STYLE = Path(__file__).parent / "components" / "ways.css"
 
 
 @dataclass(frozen=True)
@@ -142,41 +144,3 @@ def strip(shared: Scene, entry: Entry, pair: Pair) -> str:
         f"<img src='{uri}' alt='{escape(f'log p(z) along the way under {prior}: {said}')}'>{mark}</div>"
         f"<p><span>{escape(prior)}: {escape(said)}</span><b>{escape(number)}</b></p>"
     )
-
-
-STYLE = f"""<style>
-[class*="st-key-between_row_"] {{ position: relative; }}
-[class*="st-key-remove-"] {{ position: absolute; top: -.35rem; right: 0; width: auto; }}
-.bars {{ display: flex; flex-wrap: wrap; gap: .3rem 2rem; font-size: .8rem; }}
-.bars .scale {{ display: flex; align-items: center; gap: .5rem; flex: 1 1 300px; max-width: 560px; }}
-.bars b {{ font-weight: 600; }}
-.bars i {{ flex: 1; min-width: 60px; height: 12px; border-radius: 3px; }}
-.bars i {{ outline: 1px solid rgba(128, 128, 128, .5); }}
-.bars span {{ font-variant-numeric: tabular-nums; white-space: nowrap; }}
-.way h5 {{ font-size: .9rem; font-weight: 600; margin: .3rem 0; padding: 0 2.5rem 0 0; }}
-.way h5 em {{ display: inline-block; min-width: 1.35em; margin-right: .5em; border-radius: 50%; text-align: center;
-  line-height: 1.35em; background: #0072B2; color: #fff; font-size: .8rem; font-style: normal; }}
-.way .lane {{ display: grid; grid-template-columns: 1fr {between.STEPS}fr 1fr; gap: 2px 5px; margin-bottom: .5rem; }}
-.way .lane > * {{ min-width: 0; }}
-.way .lane img {{ width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; }}
-.way .lane .few {{ display: none; }}
-.way .heat, .way p {{ grid-column: 2; }}
-.way .heat {{ position: relative; }}
-.way .lane .heat img {{ height: 14px; border-radius: 2px; outline: 1px solid rgba(128, 128, 128, .35); }}
-.way .heat u {{ position: absolute; bottom: -7px; margin-left: -5px; border: 5px solid transparent; border-top: 0; }}
-.way .heat u {{ border-bottom: 7px solid currentColor; }}
-.way p {{ display: flex; justify-content: space-between; gap: 1rem; margin: 5px 0 3px; font-size: .8rem; }}
-.way p {{ line-height: 1.25; }}
-.way p b {{ white-space: nowrap; font-variant-numeric: tabular-nums; }}
-.dreams {{ margin: 0; }}
-.dreams figcaption {{ font-size: .88rem; font-weight: 600; margin-bottom: .3rem; }}
-.dreams div {{ display: flex; gap: 8px; align-items: stretch; max-width: 420px; }}
-.dreams img {{ min-width: 0; image-rendering: pixelated; border-radius: 3px; }}
-@media (max-width: 640px) {{
-  .way .lane {{ gap: 2px 2px; grid-template-columns: 1fr 8fr 1fr; }}
-  .way .lane .frames {{ display: none; }}
-  .way .lane .few {{ display: block; }}
-  .way .heat, .way p {{ grid-column: 1 / -1; }}
-  .way .heat {{ margin: 0 12.5%; }} /* the original, and half a step: it begins half a step before the first image */
-}}
-</style>"""

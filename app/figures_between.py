@@ -76,8 +76,8 @@ def plane_figure(
         traces += way_lines(way)
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 5, "constrain": "domain"}
     layout = go.Layout(
-        xaxis={**axis, "range": figures.ends(axes[0])},
-        yaxis={**axis, "range": figures.ends(axes[1]), "scaleanchor": "x"},
+        xaxis={**axis, "range": figures.ends(axes[0]), "constraintoward": "left"},
+        yaxis={**axis, "range": figures.ends(axes[1]), "constraintoward": "top", "scaleanchor": "x"},
         margin={"l": 30, "r": 4, "t": 6, "b": 24},
         showlegend=False,
         hovermode="closest",
