@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import figures_holes, holes, holes_chosen, holes_plane, holes_widgets, holes_words, panels, words
+from app import figures, figures_holes, holes, holes_chosen, holes_plane, holes_widgets, holes_words, panels, words
 from app.holes import Entry, Judged
 from app.holes_words import Said
 
@@ -63,27 +63,43 @@ def low_row(line: Line, seed: int, rank: int) -> None:
         f"{STYLE}<div class='line' data-name='{escape(key)}'><i style='background:{line.colour}'></i>"
         f"<b>{escape(line.name)}</b><span>{escape(said)}</span></div>"
     )
-    prior, elbo, means = st.columns([1, 1, 1], gap="small")
-    for column, measure, title, ends, most in zip(
-        (prior, elbo), MEASURES, MEASURES.values(), line.spans, line.most, strict=True
-    ):
-        values = getattr(line.judged, measure)
-        figure = figures_holes.histogram(values, ends, most, line.colour, title)
-        median = words.nats(float(np.median(values)))
-        alt = f"{line.name}: histogram of {title} of {len(values)} low posterior samples, median {median} nats"
-        column.plotly_chart(figure, key=f"{measure}-{key}", height=HISTOGRAM, config=panels.HIDE_BAR, alt=alt)
-        outside = int(((values < ends[0]) | (values > ends[1])).sum())
-        if outside:
-            column.caption(f"beyond this axis, counted at its end: {outside} of {len(values)}")
+    prior, elbo, means, pair = st.columns([1, 1, 0.72, 0.28], gap="small")
+    for place, column in enumerate((prior, elbo)):
+        with column:
+            distribution(line, place)
     with means:
         sprite = holes.tiles(entry.source, seed, line.judged)
         holes_widgets.tiles(sprite, len(line.judged.log_p), rank, holes_chosen.choose_low, f"tiles-{key}")
+    if rank >= 0:
+        pair.html(marked(line, seed, rank))
+
+
+def distribution(line: Line, place: int) -> None:
+    """The histogram of one of the MEASURES."""
+    measure, title = list(MEASURES.items())[place]
+    values, ends, key = getattr(line.judged, measure), line.spans[place], line.entry.checkpoint.name
+    figure = figures_holes.histogram(values, ends, line.most[place], line.colour, title)
+    median = words.nats(float(np.median(values)))
+    alt = f"{line.name}: histogram of {title} of {len(values)} low posterior samples, median {median} nats"
+    st.plotly_chart(figure, key=f"{measure}-{key}", height=HISTOGRAM, config=panels.HIDE_BAR, alt=alt)
+    if outside := int(((values < ends[0]) | (values > ends[1])).sum()):
+        st.caption(f"beyond this axis, counted at its end: {outside} of {len(values)}")
+
+
+def marked(line: Line, seed: int, rank: int) -> str:
+    """The marked sample, larger, and what Proposition 2 asks for there."""
+    place = holes.place(line.entry, tuple(map(float, holes.lows(line.entry, seed)[rank])))
+    figure = '<figure><img src="{}" alt="{} at sample {}"><figcaption>{}</figcaption></figure>'
+    drawn = ((f"sample {rank}: what the decoder draws", place.decoded), ("what the data ask for", place.wanted))
+    return f"""<div class="marked">{"".join(figure.format(figures.data_uri(x), n, rank, n) for n, x in drawn)}</div>"""
 
 
 def pairs(entries: list[Entry], names: dict[str, str], seed: int, rank: int) -> None:
     """Proposition 2 at the low posterior sample of this rank, for each set of samples once."""
     st.subheader("What is drawn there, and what should be", anchor=False)
-    st.caption("At the sample that is marked above: the decoder's mean, and what Proposition 2 asks of it")
+    st.caption(
+        "At the marked sample: the decoder's mean, and the mean of the training images that Proposition 2 asks for"
+    )
     firsts = [entry for place, entry in enumerate(entries) if entry.source not in [e.source for e in entries[:place]]]
     for column, entry in zip(st.columns(max(2, len(firsts)), gap="medium"), firsts, strict=False):
         group = [other for other in entries if other.source == entry.source]
@@ -97,4 +113,8 @@ STYLE = """<style>
 .line { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem .6rem; margin-top: .4rem; }
 .line i { width: 12px; height: 12px; border-radius: 3px; }
 .line span { font-size: .84rem; opacity: .85; }
+.marked { display: flex; flex-wrap: wrap; gap: .6rem; padding-top: 4px; }
+.marked figure { margin: 0; width: 92px; }
+.marked img { width: 92px; height: 92px; image-rendering: pixelated; border-radius: 4px; background: #000; }
+.marked figcaption { font-size: .76rem; line-height: 1.25; opacity: .8; }
 </style>"""

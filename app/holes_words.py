@@ -37,7 +37,7 @@ def lessons(rows: list[Said]) -> list[str]:
         return ["Add a checkpoint with a standard prior to compare with."] if rows else []
     others = [row for row in rows if row.kind != "standard"]
     if not others:
-        return ["Add a checkpoint with a learned prior of this data set to compare with."]
+        return ["Add a checkpoint with a learned prior (recipe `rnvp-p`) of this data set to compare with."]
     return [post_hoc(row, standard) if row.source == standard.source else apart(row, standard) for row in others]
 
 
@@ -121,7 +121,7 @@ def comparable(moments: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     ]
     rule = "Widths and distances compare only between models whose q(z) has mean 0 and variance 1 in every dimension"
     if not off:
-        return f"{rule}, as all of these have."
+        return f"{rule}, as {'all of these have' if len(moments) > 1 else 'this one has'}."
     return (
         f"{rule}, which training with the regulariser of the paper's Figure 3 brings about. Here that is not so of "
         f"{' and '.join(off)}: compare the shapes of the first two pictures with care. The third, in standard "

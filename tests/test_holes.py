@@ -31,6 +31,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, vae in (("plain", plain), ("after", after), ("joint", made("rnvp-p", latent, depth=2))):
             vaecore.save(vae, folder / f"{name}-{latent}", dataset="digits")
     vaecore.save(vaecore.build("iaf", (1, 8, 8), 2), folder / "flow", dataset="digits")
+    vaecore.save(made("vampprior", 2), folder / "vamp", dataset="digits")
     vaecore.save(vaecore.build("sa", (1, 8, 8), 2), folder / "steps", dataset="digits")
     vaecore.save(vaecore.build("vae", (1, 28, 28), 2), folder / "absent", dataset="mnist")
     return folder
@@ -133,6 +134,18 @@ def test_codes_outlive_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holes, "encode", lambda *_: pytest.fail("The codes were kept"))
     assert torch.equal(holes.codes(plain)[0], loc)
     holes._coded.clear()
+
+
+def test_a_prior_of_another_kind_is_its_own_source() -> None:
+    app = opened(checkpoint="vamp", **{"with": "plain-2"})
+    assert shown(app) == ["vamp", "plain-2"]
+    assert entry("vamp").kind == "learned"
+    assert "z from vamp&#x27;s own prior" in bodies(app)
+
+
+def test_a_marked_sample_stands_beside_its_grid() -> None:
+    assert bodies(opened(checkpoint="plain-2", z="5")).count('class="marked"') == 3
+    assert 'class="marked"' not in bodies(opened(checkpoint="plain-2", z="0,0"))
 
 
 def test_one_z_is_the_formula() -> None:
@@ -318,7 +331,8 @@ def test_a_coarse_grid_is_named() -> None:
 
 def test_widths_compare_only_after_regularised_training() -> None:
     good, bad = (np.zeros(3), np.ones(3)), (np.zeros(3), np.array([1.0, 1.0, 2.0]))
-    assert "as all of these have" in holes_words.comparable({"a": good})
+    assert "as this one has" in holes_words.comparable({"a": good})
+    assert "as all of these have" in holes_words.comparable({"a": good, "c": good})
     assert "not so of b" in holes_words.comparable({"a": good, "b": bad})
 
 
