@@ -7,6 +7,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 import torch
 
 from vaecore import datasets
-from vaecore.datasets import SPLITS, Dataset, IdxFile, MissingData, download, is_available, load_dataset
+from vaecore.datasets import NAMES, SPLITS, Dataset, MissingData, download, is_available, load_dataset
+from vaecore.datasets.catalogue import FORMS, Form
+from vaecore.datasets.files import AmatFile, IdxFile, MatFile
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -41,15 +44,21 @@ def contents(monkeypatch: pytest.MonkeyPatch) -> Contents:
         table[split] = tuple(
             IdxFile(name, array.shape, hashlib.md5(files[name]).hexdigest()) for name, array in named.items()
         )
-    monkeypatch.setitem(datasets._FILES, "mnist", table)
+    monkeypatch.setitem(FORMS, "mnist", (Form(table, ("http://127.0.0.1:1/mnist/",)),))
     return files
 
 
-def write(root: Path, contents: Contents, packed: bool = True) -> Path:
-    folder = root / "mnist"
+def publish(monkeypatch: pytest.MonkeyPatch, name: str, *mirrors: str) -> None:
+    """Make these the mirrors of a set."""
+    forms = tuple(replace(form, mirrors=mirrors) if form.mirrors else form for form in FORMS[name])
+    monkeypatch.setitem(FORMS, name, forms)
+
+
+def write(root: Path, contents: Contents, packed: bool = True, name: str = "mnist") -> Path:
+    folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+    for file, content in contents.items():
+        (folder / (f"{file}.gz" if packed else file)).write_bytes(gzip.compress(content) if packed else content)
     return folder
 
 
@@ -60,31 +69,42 @@ def rows(dataset: Dataset) -> set[bytes]:
 # Every set
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "sizes"),
-    [
-        ("digits", (1, 8, 8), (1298, 144, 355)),
-        ("mnist", (1, 28, 28), (54_000, 6_000, 10_000)),
-        ("fashion_mnist", (1, 28, 28), (54_000, 6_000, 10_000)),
-    ],
-)
-def test_sizes_types_and_range(name: str, shape: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+SIZES: dict[str, tuple[int, int, tuple[int, int, int]]] = {  # side, classes, images of each split
+    "digits": (8, 10, (1298, 144, 355)),
+    "mnist": (28, 10, (54_000, 6_000, 10_000)),
+    "fashion_mnist": (28, 10, (54_000, 6_000, 10_000)),
+    "omniglot": (28, 50, (21_911, 2_434, 8_070)),
+    "static_mnist": (28, 10, (50_000, 10_000, 10_000)),
+}
+
+
+def demand(name: str) -> None:
     if not is_available(name):
         pytest.skip(f"{name} is not in the data folder: set VAESCOPE_DATA")
+
+
+def check(data: Dataset, side: int, classes: int, size: int) -> None:
+    assert len(data) == size
+    assert data.images.shape == (size, 1, side, side)
+    assert data.images.dtype == torch.float32
+    assert data.images.aminmax() == (0, 1)
+    assert data.labels.shape == (size,)
+    assert data.labels.dtype == torch.int64
+    assert data.labels.unique().tolist() == list(range(classes))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_types_and_range(name: str) -> None:
+    demand(name)
+    side, classes, sizes = SIZES[name]
     for split, size in zip(SPLITS, sizes, strict=True):
         data = load_dataset(name, split)
-        assert (data.name, data.split, len(data)) == (name, split, size)
-        assert data.images.shape == (size, *shape)
-        assert data.images.dtype == torch.float32
-        assert data.images.aminmax() == (0, 1)
-        assert data.labels.shape == (size,)
-        assert data.labels.dtype == torch.int64
-        assert data.labels.unique().tolist() == list(range(10))
+        assert (data.name, data.split, data.grey) == (name, split, None)
+        check(data, side, classes, size)
 
 
 def test_first_mnist_images_are_the_well_known_ones() -> None:
-    if not is_available("mnist"):
-        pytest.skip("mnist is not in the data folder: set VAESCOPE_DATA")
+    demand("mnist")
     data = load_dataset("mnist", "test")
     assert data.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     assert data.images[0, 0, 7, 6] == torch.tensor(84 / 255)
@@ -272,14 +292,15 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    """Serves the folder tmp_path/server on a free port, as the only mirror of MNIST; counts what is asked for."""
+def server(contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    """Serves the folder tmp_path/server on a free port, as a set's only mirror; counts what is asked for."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "server")))
     server.requested = []
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    monkeypatch.setitem(datasets._MIRRORS, "mnist", (f"http://127.0.0.1:{server.server_port}/mnist/",))
+    for name in FORMS:
+        publish(monkeypatch, name, f"http://127.0.0.1:{server.server_port}/{name}/")
     yield server
     server.shutdown()
     server.server_close()
@@ -336,8 +357,8 @@ def test_second_mirror_helps(
     contents: Contents, tmp_path: Path, server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "server", contents)
-    (mirror,) = datasets._MIRRORS["mnist"]
-    monkeypatch.setitem(datasets._MIRRORS, "mnist", (f"{mirror}not-there/", mirror))
+    (mirror,) = FORMS["mnist"][0].mirrors
+    publish(monkeypatch, "mnist", f"{mirror}not-there/", mirror)
     assert is_available("mnist", download("mnist", tmp_path / "data").parent)
 
 
@@ -361,7 +382,7 @@ def test_no_server(
 ) -> None:
     root = tmp_path / "data"
     write(root, {IMAGES: contents[IMAGES]})
-    monkeypatch.setitem(datasets._MIRRORS, "mnist", ("http://127.0.0.1:1/mnist/",))
+    publish(monkeypatch, "mnist", "http://127.0.0.1:1/mnist/")
     with pytest.raises(ValueError, match="mnist could not be downloaded .http://127.0.0.1:1/mnist/: Conn") as caught:
         load_dataset("mnist", "train", root, download=True)
     message = str(caught.value)
