@@ -184,10 +184,12 @@ class Keep(dict):
 def laid_out(module: nn.Module, key: Hashable, make: Callable[[], Kept]) -> Kept:
     """`make()`, the module's weights in the layout that runs fastest, kept for as long as they stay as they are.
 
-    Under gradients it is made anew at each call, so that they reach the weights themselves. The weights are listed
-    once: to walk through fifty of them would take as long as an encoder. They may change, but not for other tensors.
+    Under gradients it is made anew at each call, so that they reach the weights themselves, and in training, since a
+    fused optimiser changes weights without a new version of theirs. The weights are listed once: to walk through fifty
+    of them would take as long as an encoder. They may change, but not for other tensors.
     """
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or module.training:
+        module.__dict__.pop("_laid_out", None)
         return make()
     kept = module.__dict__.setdefault("_laid_out", Keep())
     if key not in kept:
