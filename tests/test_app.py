@@ -40,6 +40,8 @@ def family(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in vaecore.RECIPES:
         vae = vaecore.build(name, (1, 8, 8))
         vaecore.save(vae, folder / name, dataset="digits")
+        if name == "pixelvae":  # no other system has a decoder like it
+            continue
         vae.decoder.load_state_dict(alpha.decoder.state_dict())
         if name in ("sa", "laplace-vae"):
             vae.encoder.load_state_dict(alpha.encoder.state_dict())

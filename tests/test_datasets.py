@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from vaecore import datasets
-from vaecore.datasets import NAMES, SPLITS, Dataset, MissingData, download, is_available, load_dataset
+from vaecore.datasets import SPLITS, Dataset, MissingData, download, is_available, load_dataset
 from vaecore.datasets.catalogue import FORMS, Form
-from vaecore.datasets.files import AmatFile, IdxFile, MatFile
+from vaecore.datasets.files import IdxFile
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of, must_be_images, must_fit
+from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of, must_be_images
 from vaecore.distributions import is_diagonal
 from vaecore.vae import VAE
 
