@@ -94,7 +94,8 @@ def test_best_gaussian_is_no_worse_than_a_search_by_brute_force() -> None:
     assert kl(best.mean[0], best.stddev[0].log()) < kl(loc, log_scale).detach() + 2e-3
 
 
-@pytest.mark.parametrize(("name", "net", "likelihood"), VARIANTS)
+# A grid of decodes takes a PixelVAE minutes.
+@pytest.mark.parametrize(("name", "net", "likelihood"), [each for each in VARIANTS if each[0] != "pixelvae"])
 def test_the_bound_plus_the_gap_is_the_evidence(name: str, net: str, likelihood: str) -> None:
     vae = perturbed(name, net, likelihood)
     x = torch.rand(3, *SHAPE)

@@ -50,7 +50,7 @@ def rows(dim: int, count: int = 4) -> Tensor:
 
 
 def built(recipe: str, **options: str | float) -> vaecore.VAE:
-    return vaecore.build(recipe, SHAPE, net="small", likelihood="bernoulli", **options)
+    return vaecore.build(recipe, SHAPE, **{"net": "small", **options})
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def plain() -> vaecore.VAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         vae = built("vae")
-        vaecore.fit(vae, "vae", vaecore.load_dataset("digits", "train"), epochs=15, learning_rate=4e-3, device="cpu")
+        vaecore.fit(vae, "vae", vaecore.load_dataset("digits", "train"), epochs=20, learning_rate=4e-3, device="cpu")
     return vae
 
 
@@ -197,7 +197,7 @@ def agrees_with_its_samples(p: Distribution) -> None:
     """The density integrates to 1 and says where the samples lie."""
     z = p.sample((20_000,)).reshape(-1, 2)
     nodes, mass = quadrature(p, z)
-    assert abs(float(mass.sum()) - 1) < 2e-3
+    assert abs(float(mass.sum()) - 1) < 1e-3
     apart = ((mass[:, None] * nodes).sum(0) - z.mean(0)) / z.std(0)
     assert (apart.abs() < 5 / len(z) ** 0.5).all()
     middle = z.median(0).values
@@ -208,8 +208,9 @@ def agrees_with_its_samples(p: Distribution) -> None:
 
 @scales
 def test_a_perturbed_real_nvp_prior_is_a_density_and_samples_from_it(scale: str) -> None:
-    flow = shaken(RealNVP(5, 2, scale))
-    prior = RealNVPPrior(2, flow).double().eval()
+    flow = RealNVP(5, 2, scale).train()
+    flow()[0](torch.randn(1000, 2))  # the paper's couplings need ActNorm's first batch, else samples leave the plane
+    prior = RealNVPPrior(2, shaken(flow, 0.2)).double().eval()
     agrees_with_its_samples(prior())
     # It is f that takes z to N(0, I), and not the other way round.
     z = rows(2)
@@ -404,7 +405,7 @@ def test_the_schedules_have_the_papers_proportions() -> None:
 def test_post_hoc_training_leaves_the_vae_as_it_is_and_raises_its_bound(plain: vaecore.VAE) -> None:
     made = built("rnvp-p", depth=3, training="post-hoc")
     train = vaecore.load_dataset("digits", "train")
-    vaecore.fit(made, "rnvp-p", train, VALID, epochs=6, device="cpu", start=plain)
+    vaecore.fit(made, "rnvp-p", train, VALID, epochs=10, device="cpu", start=plain)
     assert equal(made.encoder, plain.encoder)
     assert equal(made.decoder, plain.decoder)
     x = VALID.images
@@ -581,7 +582,7 @@ def seen(data: vaecore.Dataset, epochs: int) -> list[Tensor]:
     (phase,) = RECIPES["vae"].stages(built("vae"))[0].phases
     stage = Stage(1.0, 1e-4, (dataclasses.replace(phase, objective=watched),))
     recipe = dataclasses.replace(RECIPES["vae"], stages=lambda vae: (stage,))  # noqa: ARG005
-    vaecore.fit(built("vae"), recipe, data, epochs=epochs, batch_size=64, device="cpu")
+    vaecore.fit(built("vae", likelihood="bernoulli"), recipe, data, epochs=epochs, batch_size=64, device="cpu")
     each = len(batches) // epochs
     return [torch.cat(batches[k * each : (k + 1) * each]) for k in range(epochs)]
 
@@ -603,7 +604,7 @@ def test_dynamic_images_are_drawn_anew_in_every_epoch() -> None:
 
 def test_a_dynamic_run_that_was_cut_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     data = vaecore.load_dataset("dynamic_digits", "valid")
-    start = built("vampprior", pseudo_inputs=5)
+    start = built("vampprior", pseudo_inputs=5, likelihood="bernoulli")
 
     def run(folder: str, on_event: Callable[[dict], None] | None = None) -> vaecore.VAE:
         vae = copy.deepcopy(start)

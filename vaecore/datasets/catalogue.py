@@ -60,8 +60,8 @@ FORMS: dict[str, tuple[Form, ...]] = {
                 "train": _pair("train", 24_345, "94a39f51b0e89b92635560b6ed4133f3", "c840b680275db1414ee91b0df81ab9d5"),
                 "test": _pair("test", 8_070, "a001a6d6135f6e7c9bc661219ec41f74", "a4d88c50c4cbf8744842dec0ec91a3a3"),
             },
-            note="Omniglot with 15 of each character's 20 drawings in train and the others in test: as many images as "
-            "in Burda et al. 2016, but not their split, so likelihoods are near the published ones, not comparable.",
+            note="Omniglot with 15 of each character's 20 drawings in train, 5 in test: not the split of "
+            "Burda et al. 2016, so likelihoods are near the published ones, not equal to them.",
         ),
         Form(
             {
