@@ -95,7 +95,6 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
         found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]
-        drawn = images[torch.randperm(len(images))[:exact_images].to(images.device)]
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
     mean, variance = moments(*encode(vae, images))
     results = {
@@ -114,6 +113,9 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     }
     if vae.prior().event_shape != (2,):
         return results
+    # By a generator of their own: the same images for every checkpoint, however many numbers its bounds have drawn.
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    drawn = images[order[:exact_images].to(images.device)]
     gap = exact.split_gap(vae, drawn)
     results["protocol"] += f"; exact values on {len(drawn)} images drawn by the seed"
     return results | {
