@@ -28,7 +28,8 @@ def same(a: vaecore.VAE, b: vaecore.VAE) -> bool:
     return all(torch.equal(x, y) for x, y in pairs)
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+# A grid of decodes takes a PixelVAE minutes; it learns in test_pixelcnn.
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "pixelvae"])
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_training_raises_the_bound_and_the_exact_evidence(name: str, likelihood: str) -> None:
     vae = fresh(recipe=name, likelihood=likelihood, **SMALL.get(name, {}))
