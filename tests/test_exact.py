@@ -110,14 +110,13 @@ def test_the_bound_plus_the_gap_is_the_evidence(name: str, net: str, likelihood:
     assert (gap.total >= 0).all()
     assert (gap.approximation >= 0).all()
     assert (gap.amortization >= 0).all()
-    iwae = vaecore.evaluation.log_evidence(vae, x, samples=2000)
     if name in ("rnvp-q", "rnvp-both"):
-        # A shaken flow leaves part of the posterior bare, and the bound with it, whatever K is; the grid decides.
+        # A shaken flow leaves part of the posterior nearly bare: a few weights decide the bound. The grid decides here.
         for one, evidence in zip(x[1:, None], gap.log_evidence[1:], strict=True):
-            z, values, area = brute_force(vae, one, reach=8, size=301)
+            z, values, area = brute_force(vae, one, reach=8, size=401)
             assert abs(evidence - values.logsumexp(0) - torch.tensor(area).log()) < 4e-3
-        assert (iwae < gap.log_evidence + 0.1).all()
     else:
+        iwae = vaecore.evaluation.log_evidence(vae, x, samples=2000)
         torch.testing.assert_close(iwae, gap.log_evidence, atol=0.1, rtol=0)
 
 
