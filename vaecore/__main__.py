@@ -215,6 +215,7 @@ def run_evaluate(options: argparse.Namespace) -> dict:
     results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
     times = f" binarised {len(sets)} times" if data.grey is not None else ""
     results["protocol"] = f"{data.name}, {options.split} split{times}: {results['protocol']}"
+    results["protocol"] += f". {data.note}" if data.note else ""
     if options.keep:
         checkpoints.add_metrics(options.folder, evaluation=results)
     return {"folder": str(options.folder), **results}
