@@ -85,15 +85,20 @@ class ImpactGate(nn.Module):
     def __init__(self, nets: list[nn.Sequential]) -> None:
         super().__init__()
         self.impacts = SideBySide(nets)
-        self.register_buffer("later", torch.ones(len(nets), len(nets) + 1).tril(), persistent=False)
+        count, span = len(nets), self.MOST - self.LEAST
+        # An impact of sigmoid s as the pair (e, 1 - e), and whose logarithms make up which log a.
+        self.register_buffer("least", torch.tensor([self.LEAST, 1 - self.LEAST]), persistent=False)
+        self.register_buffer("slope", torch.tensor([span, -span]), persistent=False)
+        own, later = pad(torch.eye(count), (1, 0)), torch.ones(count, count + 1).tril()
+        self.register_buffer("sums", torch.stack([own, later], 1).flatten(0, 1), persistent=False)
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         count = len(self.impacts.nets) + 1 if count is None else count
         if count == 1:
             return x.new_zeros(len(x), 1)
-        impact = self.LEAST + (self.MOST - self.LEAST) * self.impacts(x, count - 1)[..., 0].mT.sigmoid()
-        # log e_m, and log prod_l>m (1 - e_l) as a product with ones where l > m.
-        return torch.addmm(pad(impact.log(), (1, 0)), torch.log1p(-impact), self.later[: count - 1, :count])
+        s = self.impacts(x, count - 1)[..., 0].mT.sigmoid()
+        pairs = torch.addcmul(self.least, s[..., None], self.slope)
+        return pairs.log().flatten(1) @ self.sums[: 2 * count - 2, :count]
 
 
 class RecursiveMixtureEncoder(MixtureEncoder):

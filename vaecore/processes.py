@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.distributions import Independent, Normal
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 from vaecore.encoders import GaussianEncoder
-from vaecore.nets import SideBySide, laid_out, linear_step, onednn_takes
+from vaecore.nets import SideBySide, laid_out, linear_step, onednn_takes, product
 
 
 class Triangles(nn.Module):
@@ -46,19 +47,21 @@ class Triangles(nn.Module):
         """For each block of columns from a on: psi[a:] [B, p - a] to what it adds to the quadratic forms, [B, D]."""
         if onednn_takes(self.corners[0]):
             # On a CPU, where the weights rest, oneDNN keeps them in the order in which its product reads them.
-            full = self.dense()
-            columns = [(a, b, full[:, a:, a:b].permute(2, 0, 1).flatten(0, 1)) for a, b in self.edges]
-            return [(a, partial(resting, linear_step(weight), b - a)) for a, b, weight in columns]
-        starts = (a for a, _ in self.edges)
-        return [(a, partial(moving, self.corner(k)[0], *self.below[k : k + 1])) for k, a in enumerate(starts)]
+            # Two blocks at a time: it multiplies by some more zeros, in fewer and larger products.
+            full, starts = self.dense(), [a for a, _ in self.edges[::2]]
+            columns = [full[:, a:, a:b].permute(2, 0, 1) for a, b in pairwise([*starts, full.shape[-1]])]
+            steps = [partial(resting, linear_step(weight.flatten(0, 1)), len(weight)) for weight in columns]
+            return list(zip(starts, steps, strict=True))
+        columns = [(a, self.corner(k)[0], *self.below[k : k + 1]) for k, (a, _) in enumerate(self.edges)]
+        return [(a, partial(SquaredProduct.apply, *blocks)) for a, *blocks in columns]
 
     def kl(self) -> Tensor:
         """sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
         total = 0.0
         for k in range(len(self.edges)):
             corner, log_det = self.corner(k)
-            total = total + 0.5 * (square_length(corner).sum() - corner[..., 0].numel()) - log_det
-        return total + 0.5 * sum(square_length(block).sum() for block in self.below)
+            total = total + 0.5 * (SquaredNorm.apply(corner) - corner[..., 0].numel()) - log_det
+        return total + 0.5 * sum(SquaredNorm.apply(block) for block in self.below)
 
     @torch.no_grad()
     def dense(self) -> Tensor:
@@ -66,14 +69,6 @@ class Triangles(nn.Module):
         columns = [torch.cat([self.corner(k)[0], *self.below[k : k + 1]]) for k in range(len(self.edges))]
         full = [pad(column, (0, 0, 0, 0, a, 0)) for column, (a, _) in zip(columns, self.edges, strict=True)]
         return torch.cat(full, -1).transpose(0, 1)
-
-
-def moving(corner: Tensor, *rest: Tensor) -> Tensor:
-    """The squared length of psiᵀ times a corner and the rows below it, if there are any; psi comes last."""
-    *below, psi = rest
-    product = psi[:, : len(corner)] @ corner.flatten(1)
-    product = product.addmm(psi[:, len(corner) :], below[0].flatten(1)) if below else product
-    return square_length(product.unflatten(1, corner.shape[1:]))
 
 
 def resting(product: Callable[[Tensor], Tensor], columns: int, psi: Tensor) -> Tensor:
@@ -100,22 +95,44 @@ class Corner(torch.autograd.Function):
         return gradient, None
 
 
-class SquareLength(torch.autograd.Function):
-    """sum h² over the last dimension, whose gradient 2 h takes one pass over h instead of three."""
+class SquaredProduct(torch.autograd.Function):
+    """|psiᵀ [corner; below]|² summed over columns: psi [B, n + m], corner [n, D, n], below [m, D, n] or none; [B, D].
+
+    By hand for the sake of its products, which take half the time of autograd's where oneDNN does them.
+    """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, h: Tensor) -> Tensor:
-        ctx.save_for_backward(h)
+    def forward(ctx: torch.autograd.function.FunctionCtx, *inputs: Tensor) -> Tensor:
+        *blocks, psi = inputs
+        parts = psi.split([len(block) for block in blocks], 1)
+        h, *rest = (product(part, block.flatten(1)) for part, block in zip(parts, blocks, strict=True))
+        h = (h + rest[0] if rest else h).unflatten(1, blocks[0].shape[1:])
+        ctx.save_for_backward(h, *inputs)
         return h.square().sum(-1)
 
     @staticmethod
     @once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        h, *blocks, psi = ctx.saved_tensors
+        by_h = (h * (2 * gradient)[..., None]).flatten(1)
+        parts = psi.split([len(block) for block in blocks], 1)
+        by_blocks = [product(part.mT, by_h).view_as(block) for part, block in zip(parts, blocks, strict=True)]
+        by_psi = torch.cat([product(by_h, block.flatten(1).mT) for block in blocks], 1)
+        return *by_blocks, by_psi
+
+
+class SquaredNorm(torch.autograd.Function):
+    """sum w², whose gradient 2 w takes one pass over w instead of three."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, w: Tensor) -> Tensor:
+        ctx.save_for_backward(w)
+        return torch.dot(w.flatten(), w.flatten())
+
+    @staticmethod
+    @once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        return ctx.saved_tensors[0] * (2 * gradient)[..., None]
-
-
-def square_length(h: Tensor) -> Tensor:
-    return SquareLength.apply(h) if torch.is_grad_enabled() else h.square().sum(-1)
+        return ctx.saved_tensors[0] * (2 * gradient)
 
 
 @dataclass(frozen=True)
@@ -152,10 +169,12 @@ class GaussianProcessEncoder(nn.Module):
         self.f, self.h = (Triangles(latent_dim, features, self.START) for _ in range(2))
         self.register_buffer("train_size", torch.ones(()))
 
-    def features(self, x: Tensor) -> Tensor | list[Tensor]:
-        """What the base, psi^m and psi^s see of images x [B, C, H, W]: three times [B, p]."""
-        # As one grouped network three small ones are faster where launching them is what costs, and slower on a CPU.
-        return self.trunks(x) if x.is_cuda else self.trunks.apart(x)
+    def features(self, x: Tensor) -> Tensor:
+        """What the base, psi^m and psi^s see of images x [B, C, H, W]: [3, B, p]."""
+        if x.is_cuda or not torch.is_grad_enabled():
+            return self.trunks(x)
+        # On a CPU the gradients of grouped convolutions take longer than those of three small ones.
+        return torch.stack([trunk(x) for trunk in self.trunks.nets])
 
     def moments(self, x: Tensor) -> Moments:
         """Equation 13 for images x [B, C, H, W]."""
@@ -202,19 +221,20 @@ class GaussianProcessEncoder(nn.Module):
     @torch.no_grad()
     def uncertainty(self, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
         """Tr V[f(x)] and Tr V[h(x)] of images [N, C, H, W], each [N]: sum_d psiᵀ S_d psi by one summed matrix each."""
-        summed = self.summed()
-        features = (torch.stack([*self.features(x.to(self.mu.device))][1:]) for x in images.split(chunk))
-        traces = [self.traces(psi, summed) for psi in features]
+        traces = [self.traces(self.features(x.to(self.mu.device))[1:]) for x in images.split(chunk)]
         return tuple(torch.cat(traces, 1).cpu())
 
-    def summed(self) -> Tensor:
-        """sum_d S_d and sum_d G_d: [2, p, p]."""
-        return torch.stack([torch.einsum("dij,dkj->ik", part.dense(), part.dense()) for part in (self.f, self.h)])
-
-    @staticmethod
-    def traces(features: Tensor, summed: Tensor) -> Tensor:
+    @torch.no_grad()
+    def traces(self, features: Tensor) -> Tensor:
         """psiᵀ (sum_d S_d) psi for both features [2, B, p]: [2, B], the whole price of ranking by uncertainty."""
-        return (features @ summed).mul_(features).sum(-1)
+        products = zip(laid_out(self, "summed", self.summed), features, strict=True)
+        return torch.stack([product(psi).mul_(psi).sum(-1) for product, psi in products])
+
+    def summed(self) -> list[Callable[[Tensor], Tensor]]:
+        """psi [B, p] to psiᵀ sum_d S_d, and to psiᵀ sum_d G_d."""
+        factors = (part.dense() for part in (self.f, self.h))
+        whole = [torch.einsum("dij,dkj->ik", factor, factor) for factor in factors]
+        return [linear_step(weight) if onednn_takes(weight) else partial(linear, weight=weight) for weight in whole]
 
 
 def marginal(moments: Moments) -> Independent:
