@@ -16,10 +16,10 @@ from torch.func import jacrev, vmap
 from torch.nn.functional import linear
 
 import vaecore
-from vaecore import exact, resnets
+from vaecore import exact, nets, resnets
 from vaecore.distributions import diagonal
 from vaecore.nets import count
-from vaecore.objectives import Batch, unit_moments, warm_elbo
+from vaecore.objectives import Batch, half_square, prior_alone, unit_moments, warm_elbo
 from vaecore.priors import RealNVPPrior, VampPrior
 from vaecore.realnvp import FARTHEST, SCALES, ActNorm, Block, Coupling, InvertibleDense, RealNVP
 from vaecore.recipes import PRIOR_RATES, RECIPES, Stage
@@ -498,6 +498,47 @@ def test_the_regulariser_is_of_the_aggregated_posterior_and_lowers_the_objective
         assert unit_moments(vae.posterior(x)) < off
 
 
+PLAIN = {"encoder.net.1", "encoder.net.3", "decoder.net.0", "decoder.net.2"}
+HIDDEN = {
+    "vae": PLAIN,
+    "rnvp-p": PLAIN | {"prior.flow.blocks.0.coupling.hidden"},
+    "rnvp-q": PLAIN | {"encoder.flow.blocks.0.coupling.hidden"},
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_l2_is_of_the_hidden_layers_weights_alone(name: str) -> None:
+    vae, x = built(name, **({} if name == "vae" else {"depth": 1})), VALID.images[:16]
+    expected = 0.5 * sum(vae.get_submodule(layer).weight.square().sum() for layer in HIDDEN[name])
+
+    def value(l2: float) -> Tensor:
+        torch.manual_seed(2)
+        return warm_elbo(vae, Batch(x), l2=l2)
+
+    with torch.no_grad():
+        torch.testing.assert_close(value(3.0), value(0.0) - 3 * expected)
+
+
+def test_l2_shrinks_weights_in_training() -> None:
+    def weight(l2: float) -> float:
+        torch.manual_seed(0)
+        vae = built("rnvp-p", depth=1, l2=l2)
+        vaecore.fit(vae, "rnvp-p", VALID, epochs=20, seed=0, device="cpu")
+        return half_square(vae).item()
+
+    assert weight(1.0) < 0.9 * weight(0.0)
+
+
+def test_l2_reaches_the_prior_that_is_trained_alone() -> None:
+    vae = built("rnvp-p", depth=1)
+    hidden = vae.prior.flow.blocks[0].coupling.hidden.weight
+    slopes = []
+    for l2 in (0.0, 2.0):
+        torch.manual_seed(2)
+        slopes.append(torch.autograd.grad(prior_alone(vae, Batch(VALID.images[:16]), l2), hidden)[0])
+    torch.testing.assert_close(slopes[0] - slopes[1], 2 * hidden.detach(), atol=1e-4, rtol=1e-4)
+
+
 # ---- VampPrior
 
 
@@ -646,7 +687,7 @@ def test_the_deep_networks_have_the_papers_feature_maps(residual: bool) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 9, 17), (2, 30, 45), (1, 5, 6)])
-@pytest.mark.parametrize("net", ["resnet", "deep-conv"])
+@pytest.mark.parametrize("net", ["resnet", "deep-conv", "leaky-dense"])
 def test_the_deep_networks_arrive_at_any_size(net: str, shape: tuple[int, int, int]) -> None:
     vae, x = vaecore.build("rnvp-p", shape, net=net, depth=1), torch.rand(2, *shape)
     assert vae.likelihood(vae.posterior(x).mean).event_shape == shape
@@ -662,3 +703,10 @@ def test_a_residual_layer_is_its_shortcut_plus_two_convolutions_of_what_is_activ
         assert isinstance(layer.shortcut, nn.Identity) == (stride == 1)
         if stride == 2:
             assert layer.shortcut.kernel_size == (1, 1)
+
+
+def test_the_paper_s_dense_network_is_500_500_with_leaky_relu() -> None:
+    for net in (nets.build_encoder("leaky-dense", (1, 28, 28), 80), nets.build_decoder("leaky-dense", 40, (1, 28, 28))):
+        widths = [layer.out_features for layer in net if isinstance(layer, nn.Linear)]
+        slopes = [layer.negative_slope for layer in net if isinstance(layer, nn.LeakyReLU)]
+        assert (widths[:2], slopes) == ([500, 500], [resnets.SLOPE] * 2)

@@ -3,8 +3,8 @@
 `dense` is the 500-500 network of yookoon/VLAE, which the RME and GPVAE papers built on, and `small` the same at 128-128
 for 8 x 8 images; `conv` is the pair of GPVAE's Tables 6 to 8 (28 x 28, 32 x 32 and 64 x 64), carried over to any size
 from 8 x 8; `conv-dense` has that encoder and a dense decoder of as many weights, as in the papers' tables of the
-Laplace VAE. `resnet` and `deep-conv` are ResnetVAE's and ConvVAE's of the learned prior's paper (in `resnets`), whose
-DenseVAE is `dense` but for the slope of its leaky ReLU.
+Laplace VAE. `leaky-dense` (500-500), `deep-conv` and `resnet` are DenseVAE's, ConvVAE's and ResnetVAE's of the learned
+prior's paper (in `resnets` but for the first).
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -17,28 +17,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear, pad
 
-from vaecore.resnets import Shape, deep_decoder, deep_encoder
+from vaecore.resnets import SLOPE, Shape, deep_decoder, deep_encoder
 
 Kept = TypeVar("Kept")
 
 
-def dense_encoder(data_shape: Shape, features: int, width: int) -> nn.Sequential:
+Activation = Callable[[], nn.Module]
+
+
+def dense_encoder(data_shape: Shape, features: int, width: int, activation: Activation = nn.ReLU) -> nn.Sequential:
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(prod(data_shape), width),
-        nn.ReLU(),
+        activation(),
         nn.Linear(width, width),
-        nn.ReLU(),
+        activation(),
         nn.Linear(width, features),
     )
 
 
-def dense_decoder(latent_dim: int, data_shape: Shape, width: int) -> nn.Sequential:
+def dense_decoder(latent_dim: int, data_shape: Shape, width: int, activation: Activation = nn.ReLU) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(latent_dim, width),
-        nn.ReLU(),
+        activation(),
         nn.Linear(width, width),
-        nn.ReLU(),
+        activation(),
         nn.Linear(width, prod(data_shape)),
         nn.Unflatten(-1, data_shape),
     )
@@ -114,9 +117,10 @@ def conv_sizes(data_shape: Shape) -> tuple[tuple[int, ...], int]:
     return channels, 256 if side <= 28 else 512
 
 
-DENSE_WIDTHS = {"dense": 500, "small": 128}
+DENSE = {"dense": (500, nn.ReLU), "small": (128, nn.ReLU), "leaky-dense": (500, partial(nn.LeakyReLU, SLOPE))}
 NETS = ("dense", "conv", "small", "conv-dense")
 DEEP_NETS = ("resnet", "deep-conv")
+PRIOR_NETS = ("leaky-dense", *DEEP_NETS)  # of the learned prior's paper
 
 
 def default_net(data_shape: Shape, choices: tuple[str, ...] = NETS) -> str:
@@ -129,8 +133,8 @@ def build_encoder(net: str, data_shape: Shape, features: int) -> nn.Sequential:
 
     Raises ValueError where the images are too small for the network's convolutions.
     """
-    if net in DENSE_WIDTHS:
-        return dense_encoder(data_shape, features, DENSE_WIDTHS[net])
+    if net in DENSE:
+        return dense_encoder(data_shape, features, *DENSE[net])
     if net in DEEP_NETS:
         return deep_encoder(data_shape, features, residual=net == "resnet")
     channels, width = conv_sizes(data_shape)
@@ -143,8 +147,8 @@ def build_encoder(net: str, data_shape: Shape, features: int) -> nn.Sequential:
 
 def build_decoder(net: str, latent_dim: int, data_shape: Shape) -> nn.Sequential:
     """The decoder's network called `net`, for images that `build_encoder` takes too."""
-    if net in DENSE_WIDTHS:
-        return dense_decoder(latent_dim, data_shape, DENSE_WIDTHS[net])
+    if net in DENSE:
+        return dense_decoder(latent_dim, data_shape, *DENSE[net])
     if net in DEEP_NETS:
         return deep_decoder(latent_dim, data_shape, residual=net == "resnet")
     if net == "conv-dense":

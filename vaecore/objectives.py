@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaecore.pixelcnn import PixelCNN
 from vaecore.processes import averaged_kl, marginal
+from vaecore.realnvp import Coupling
 from vaecore.vae import VAE
 
 
@@ -26,18 +28,36 @@ def elbo(vae: VAE, batch: Batch) -> Tensor:
 
 
 def warm_elbo(
-    vae: VAE, batch: Batch, warm_up: int = 0, regulariser: float = 0.0, prior: Distribution | None = None
+    vae: VAE,
+    batch: Batch,
+    warm_up: int = 0,
+    regulariser: float = 0.0,
+    l2: float = 0.0,
+    prior: Distribution | None = None,
 ) -> Tensor:
-    """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] (Xu et al. 2019, appendix B.3).
+    """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] - l2 / 2 sum w² (Xu et al. 2019, B.3).
 
-    beta rises from 0.01 to 1 within `warm_up` epochs; `prior` stands in for the VAE's own. The paper prints + Reg, but
-    what is maximised must lose by it.
+    beta rises from 0.01 to 1 within `warm_up` epochs; w are the weights of hidden layers; `prior` stands in for the
+    VAE's own. The paper prints + Reg, but what is maximised must lose by it.
     """
     q = vae.posterior(batch.x)
     reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
     beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up else 1.0
     bound = (reconstruction - beta * kl).mean()
-    return bound - regulariser * unit_moments(q) if regulariser else bound
+    if regulariser:
+        bound = bound - regulariser * unit_moments(q)
+    return bound - l2 * half_square(vae) if l2 else bound
+
+
+def half_square(vae: VAE) -> Tensor:
+    """Half the sum of squares of the weights, biases aside, of all layers of the networks but the last of each."""
+    flows_and_pixels = (part for part in vae.modules() if isinstance(part, Coupling | PixelCNN))
+    networks = (vae.encoder.net, vae.decoder.net, *flows_and_pixels)
+    layers = [[part for part in net.modules() if isinstance(part, LAYERS)] for net in networks]
+    return 0.5 * sum(layer.weight.square().sum() for found in layers for layer in found[:-1])
+
+
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 def unit_moments(q: Distribution) -> Tensor:
@@ -46,13 +66,14 @@ def unit_moments(q: Distribution) -> Tensor:
     return (q.mean.mean(0).square() + (variance - 1).square()).mean()
 
 
-def prior_alone(vae: VAE, batch: Batch) -> Tensor:
-    """The ELBO, of which gradients reach the prior alone: what post-hoc training maximises."""
+def prior_alone(vae: VAE, batch: Batch, l2: float = 0.0) -> Tensor:
+    """The ELBO, of which gradients reach the prior alone: what post-hoc training maximises, less l2 / 2 sum w²."""
     with torch.no_grad():
         q = vae.posterior(batch.x)
         z = q.rsample()
         rest = vae.log_likelihood(batch.x, z) - q.log_prob(z)
-    return (rest + vae.prior().log_prob(z)).mean()
+    bound = (rest + vae.prior().log_prob(z)).mean()
+    return bound - l2 * half_square(vae) if l2 else bound
 
 
 def process_bound(vae: VAE, batch: Batch, sampled: bool = False) -> Tensor:

@@ -19,7 +19,7 @@ from vaecore.encoders import (
     RecursiveMixtureEncoder,
 )
 from vaecore.flows import AutoregressiveFlow, HouseholderFlow
-from vaecore.nets import DEEP_NETS, NETS, Shape, build_decoder, build_encoder, default_net, shallow
+from vaecore.nets import NETS, PRIOR_NETS, Shape, build_decoder, build_encoder, default_net, shallow
 from vaecore.objectives import Apart, Batch
 from vaecore.options import Choice, Number
 from vaecore.pixelcnn import PixelDecoder
@@ -79,7 +79,9 @@ NET = Choice(
     "the networks: dense 500-500, the papers' convolutions, small (dense 128-128, for 8 x 8), or the papers' "
     "convolutional encoder with a dense decoder of equal size",
 )
-ANY_NET = Choice("net", (*NETS, *DEEP_NETS), NET.help + "; resnet and deep-conv are those of the learned prior's paper")
+ANY_NET = Choice(
+    "net", (*NETS, *PRIOR_NETS), NET.help + f"; {', '.join(PRIOR_NETS)} are those of the learned prior's paper"
+)
 DENSE_NET = Choice("net", ("dense", "small", "conv-dense"), "the networks, with a dense ReLU decoder")
 LIKELIHOOD = Choice(
     "likelihood", ("gaussian", "bernoulli"), "what the decoder says of a pixel given z", default="gaussian"
@@ -111,6 +113,7 @@ REGULARISER = Number(
 WARM_UP = Number(
     "warm_up", 0, 0, 10_000, "epochs over which the KL's weight rises from 0.01 to 1; the paper 100 of 2400"
 )
+L2 = Number("l2", 0.0, 0.0, 1e3, "weight of half the sum of squares of the hidden layers' weights; the paper 1e-4")
 PRIOR = Choice("prior", ("standard", "rnvp"), "the standard normal, or a Real NVP trained with the rest", "standard")
 POSTERIOR = Choice("posterior", ("gaussian", "rnvp"), "a Gaussian, or one sent through a Real NVP", "gaussian")
 FEATURES = 32  # of z, for each pixel of a PixelVAE's decoder
@@ -265,7 +268,9 @@ def of_the_rest(vae: VAE) -> list[nn.Parameter]:
 def learned_prior(vae: VAE) -> tuple[Stage, ...]:
     """Joint, post-hoc or iterative training (appendix B.3), by the paper's proportions: 2400 epochs of a VAE, and 3200
     of what follows it at the paper's rates."""
-    whole = partial(objectives.warm_elbo, warm_up=setting(vae, WARM_UP), regulariser=setting(vae, REGULARISER))
+    l2 = setting(vae, L2)
+    warm = partial(objectives.warm_elbo, warm_up=setting(vae, WARM_UP), l2=l2)
+    whole = partial(warm, regulariser=setting(vae, REGULARISER))
     strategy = setting(vae, TRAINING)
     if strategy == "joint":
         return schedule(Phase(whole), rates=PRIOR_RATES)
@@ -273,7 +278,8 @@ def learned_prior(vae: VAE) -> tuple[Stage, ...]:
         raise ValueError(f"depth=0 leaves no prior to train: {strategy} training needs at least one block.")
     plain = Phase(partial(whole, prior=StandardNormal(vae.prior.loc.numel()).to(vae.device)()), of_the_rest)
     begun = tuple(Stage(2400 * share, rate, (plain,), unless_begun=True) for share, rate in PRIOR_RATES)
-    prior, rest = (Phase(objectives.prior_alone, of_prior),), (Phase(whole, of_the_rest),)
+    prior = (Phase(partial(objectives.prior_alone, l2=l2), of_prior),)
+    rest = (Phase(whole, of_the_rest),)
     if strategy == "post-hoc":
         return *begun, Stage(1600, 1e-3, prior), Stage(1600, 1e-4, prior)
     rounds = int(setting(vae, ROUNDS))
@@ -288,7 +294,7 @@ def setting(vae: VAE, option: Choice | Number) -> str | float:
 
 
 BOTH = (NET, LIKELIHOOD)
-FLOW = (ANY_NET, LIKELIHOOD, DEPTH, SCALE, WARM_UP)
+FLOW = (ANY_NET, LIKELIHOOD, DEPTH, SCALE, WARM_UP, L2)
 LEARNED = (*FLOW, TRAINING, ROUNDS, REGULARISER)
 KIM, XU = "Kim & Pavlovic 2020", "Xu et al. 2019"
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -425,7 +431,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Tomczak & Welling 2018",
                 "the prior is a mixture of the encoder's answers to learned pseudo-inputs",
                 vamp_prior,
-                (*BOTH, PSEUDO_INPUTS, WARM_UP),
+                (*BOTH, PSEUDO_INPUTS, WARM_UP, L2),
                 learned_prior,
             ),
             Recipe(
@@ -434,7 +440,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Gulrajani et al. 2017",
                 "a decoder that draws pixel after pixel, each from those before it and z",
                 pixel_vae,
-                (ANY_NET, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP),
+                (ANY_NET, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP, L2),
                 learned_prior,
             ),
         )
