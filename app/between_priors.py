@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import figures_between, holes, session
 from app.between import codes
-from app.holes import Entry
+from app.holes import Entry, Report
 from app.session import Checkpoint
 
 if TYPE_CHECKING:
@@ -64,18 +64,36 @@ def plane(digest: str, _entry: Entry) -> Plane:
 # ---- samples
 
 
+def samples(entry: Entry, seed: int, report: Report = lambda share: None) -> Samples:
+    """Decoder means of z ~ p(z) and, for the last column, the nearest training images in pixel L2 (Figure 1).
+
+    What draws pixel after pixel reports its share.
+    """
+    kept = _kept(entry.checkpoint.digest, seed)
+    if not kept:
+        kept.append(_drawn(entry, seed, report))
+    return kept[0]
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
-def samples(digest: str, seed: int, _entry: Entry) -> Samples:
-    """Decoder means of z ~ p(z) and, for the last column, the nearest training images in pixel L2 (Figure 1)."""
+def _kept(digest: str, seed: int) -> list[Samples]:  # noqa: ARG001
+    """Where the samples are kept: what is cached itself may not draw a bar."""
+    return []
+
+
+def _drawn(entry: Entry, seed: int, report: Report) -> Samples:
     import torch
 
     from vaecore.aggregate import nearest_images
+    from vaecore.pixelcnn import Pixels
 
-    vae = session.model(digest, _entry.checkpoint.folder)
-    train, missing = training(_entry.checkpoint)
+    vae = session.model(entry.checkpoint.digest, entry.checkpoint.folder)
+    train, missing = training(entry.checkpoint)
     with session.computing():
         torch.manual_seed(seed)
-        means = vae.likelihood(vae.prior().sample((DOWN * ACROSS,))).mean
+        p = vae.likelihood(vae.prior().sample((DOWN * ACROSS,)))
+        pixelwise = isinstance(p, Pixels)
+        means = p.estimate(lambda event: report(event["step"] / event["steps"])) if pixelwise else p.mean
         means = means.reshape(DOWN, ACROSS, *means.shape[1:])
         if train is None:
             return Samples(means.numpy(), None, [], missing)

@@ -4,10 +4,11 @@ from html import escape
 
 import streamlit as st
 
-from app import between_chosen, between_words
+from app import between, between_chosen, between_words
 from app.between_priors import ACROSS, DOWN, Samples
 from app.between_priors import samples as drawn
 from app.between_rows import Scene
+from app.holes import Entry
 
 
 def samples(shared: Scene, seed: int) -> None:
@@ -18,7 +19,7 @@ def samples(shared: Scene, seed: int) -> None:
         st.button("Draw others", key="between_redraw", on_click=between_chosen.draw_others)
         st.caption(f"seed {seed}", width="content")
     with st.spinner("Drawing from the priors, and looking for the nearest training images"):
-        found = [drawn(entry.checkpoint.digest, seed, entry) for entry in shared.entries]
+        found = [progress(entry, seed, shared.names) for entry in shared.entries]
     near = found[0].nearest is not None
     said = "Drawn from p(z) and decoded; nothing is picked by hand."
     if near:
@@ -30,6 +31,17 @@ def samples(shared: Scene, seed: int) -> None:
         group = list(zip(shared.entries, found, strict=True))[start : start + 3]
         for column, (entry, one) in zip(st.columns(3, gap="medium"), group, strict=False):
             column.html(sample_grid(between_words.prior(entry, shared.names), one))
+
+
+def progress(entry: Entry, seed: int, names: dict[str, str]) -> Samples:
+    """The samples of one prior, with a bar while a decoder draws them pixel after pixel."""
+    if not between.pixelwise(entry):
+        return drawn(entry, seed)
+    place = st.empty()
+    text = f"Drawing samples of {between_words.prior(entry, names)}, pixel after pixel"
+    found = drawn(entry, seed, lambda share: place.progress(share, text=text))
+    place.empty()
+    return found
 
 
 def sample_grid(name: str, found: Samples) -> str:

@@ -202,12 +202,20 @@ def test_others_are_drawn_by_a_seed() -> None:
 
 
 def test_the_nearest_training_images_are_grey_and_nearest() -> None:
-    found, train = between_priors.samples(entry("joint-3").checkpoint.digest, 0, entry("joint-3")), training()
+    found, train = between_priors.samples(entry("joint-3"), 0), training()
     assert found.means.shape == (6, 5, 1, 8, 8)
     distances = ((found.means[:, -1, None] - train[None]) ** 2).sum((2, 3, 4))
     assert found.indices == distances.argmin(1).tolist()
     assert (found.nearest == train[found.indices]).all()
     assert len(np.unique(found.nearest)) > 2
+
+
+def test_what_is_drawn_pixel_after_pixel_tells_how_far_it_is_and_is_kept() -> None:
+    shares: list[float] = []
+    found = between_priors.samples(entry("pixels-2"), 5, shares.append)
+    assert shares == [row / 8 for row in range(1, 9)]
+    assert between_priors.samples(entry("pixels-2"), 5, shares.append) is found
+    assert len(shares) == 8
 
 
 def training() -> np.ndarray:

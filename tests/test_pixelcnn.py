@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import vaecore
-from vaecore.pixelcnn import PixelCNN, Pixels
+from vaecore.pixelcnn import PixelCNN, Pixels, Reading
 
 
 def wild(size: tuple[int, int], batch: int = 2) -> Pixels:
@@ -54,14 +54,21 @@ def test_images_are_drawn_as_often_as_they_are_likely() -> None:
     torch.testing.assert_close(share, p.log_prob(images)[:, 0].exp().double(), atol=0.012, rtol=0)
 
 
-def test_a_draw_over_the_rows_that_a_pixel_sees_is_one_over_all() -> None:
-    p = wild((14, 3), 2)
-    drawn = p.sample()
-    whole = p.logits(drawn)
-    for row in range(14):
-        seen = slice(max(0, row - p.net.reach), row + 1)
-        part = p.net(drawn[:, :, seen], p.features[:, :, seen])[:, :, -1]
-        torch.testing.assert_close(part, whole[:, :, row], atol=1e-4, rtol=1e-4)
+def test_pixels_read_one_by_one_are_those_of_one_pass() -> None:
+    torch.manual_seed(0)
+    net = PixelCNN(2, 4, layers=2).eval()
+    p = Pixels(net, torch.randn(3, 4, 7, 5))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(0.4 * torch.randn_like(parameter))
+        drawn, read = p.sample(), torch.empty(3, 2, 7, 5)
+        reading = Reading(net, p.features)
+        for row in range(7):
+            reading.begin(row, drawn[:, :, row - 1])
+            for column in range(5):
+                read[:, :, row, column] = reading.logits(column)
+                reading.show(drawn[:, :, row, column], column)
+        torch.testing.assert_close(read, p.logits(drawn), atol=1e-4, rtol=1e-4)
 
 
 def test_progress_is_told_row_by_row_and_a_seed_repeats_a_draw() -> None:

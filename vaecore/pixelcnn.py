@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import leaky_relu, pad
+from torch.nn.functional import leaky_relu, linear, pad
 
 from vaecore.distributions import GreyBernoulli
 
 SLOPE, DROPOUT = 0.01, 0.5
 OnEvent = Callable[[dict], None] | None
+Layer = Callable[[Tensor], Tensor]
 
 
 class Above(nn.Conv2d):
@@ -56,11 +57,17 @@ class GatedResidual(nn.Module):
         self.drop = nn.Dropout(DROPOUT)
 
     def forward(self, h: Tensor, beside: Tensor | None = None) -> Tensor:
-        inner = self.first(leaky_relu(h, SLOPE))
-        if self.beside is not None:
-            inner = inner + self.beside(leaky_relu(beside, SLOPE))
-        a, b = self.second(self.drop(leaky_relu(inner, SLOPE))).chunk(2, dim=1)
+        return self.through(self.first, self.second, h, None if beside is None else self.seen(beside))
+
+    def through(self, first: Layer, second: Layer, h: Tensor, seen: Tensor | None) -> Tensor:
+        """The same for h [B, C, ...], by other ways to compute the two convolutions; what is `seen` beside is added."""
+        inner = first(leaky_relu(h, SLOPE))
+        inner = inner if seen is None else inner + seen
+        a, b = second(self.drop(leaky_relu(inner, SLOPE))).chunk(2, dim=1)
         return h + a * b.sigmoid()
+
+    def seen(self, beside: Tensor) -> Tensor:
+        return self.beside(leaky_relu(beside, SLOPE))
 
 
 class PixelCNN(nn.Module):
@@ -78,7 +85,6 @@ class PixelCNN(nn.Module):
         self.rows = nn.ModuleList(GatedResidual(channels, Above, beside=False) for _ in range(layers))
         self.places = nn.ModuleList(GatedResidual(channels, Left, beside=True) for _ in range(layers))
         self.last = nn.Conv2d(channels, image_channels, 1)
-        self.reach = 3 + 2 * layers  # how many rows above its own a pixel sees
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         above = down(self.above(x)) + self.see_above(features)
@@ -87,6 +93,77 @@ class PixelCNN(nn.Module):
             above = row(above)
             place = own(place, above)
         return self.last(leaky_relu(place, SLOPE))
+
+
+class Rows:
+    """An `Above` that is given one row of its input after another, [B, C, W], and remembers the row before."""
+
+    def __init__(self, convolution: Above, like: Tensor) -> None:
+        self.convolution = convolution
+        self.before = like.new_zeros(len(like), convolution.in_channels, like.shape[-1] + 2)
+
+    def __call__(self, h: Tensor) -> Tensor:
+        before, self.before = self.before, pad(h, (1, 1))
+        return nn.Conv2d.forward(self.convolution, torch.stack([before, self.before], 2))[:, :, 0]
+
+
+class Places:
+    """A `Left` that is given one place of its input after another, [B, C], and remembers two rows of them."""
+
+    def __init__(self, convolution: Left, like: Tensor) -> None:
+        self.weight, self.bias = convolution.weight.flatten(1), convolution.bias
+        self.rows = like.new_zeros(len(like), convolution.in_channels, 2, like.shape[-1] + 1)
+        self.column = 0
+
+    def begin(self) -> None:
+        """A new row."""
+        self.rows[:, :, 0], self.column = self.rows[:, :, 1], 0
+
+    def __call__(self, h: Tensor) -> Tensor:
+        self.column += 1
+        self.rows[:, :, 1, self.column] = h
+        return linear(self.rows[..., self.column - 1 : self.column + 1].flatten(1), self.weight, self.bias)
+
+
+class Reading:
+    """A PixelCNN that is shown its images pixel after pixel and tells the next one's logit.
+
+    It keeps what later pixels need of those before, so that all of them together take the multiplications of one pass.
+    """
+
+    def __init__(self, net: PixelCNN, features: Tensor) -> None:
+        self.net = net
+        self.above_features, self.place_features = net.see_above(features), net.see_left(features)
+        self.above, self.left_above = Rows(net.above, features), Rows(net.left_above, features)
+        self.left = Places(net.left, features)
+        self.row_layers = [(Rows(part.first, features), Rows(part.second, features)) for part in net.rows]
+        self.place_layers = [(Places(part.first, features), Places(part.second, features)) for part in net.places]
+
+    def begin(self, row: int, before: Tensor) -> None:
+        """A row begins; `before` [B, C, W] are the pixels of the one above, which the first row has not."""
+        above, self.place = self.above_features[:, :, row], self.place_features[:, :, row].clone()
+        if row:
+            above = above + self.above(before)
+            self.place += self.left_above(before)
+        self.seen = []
+        for part, layers, own in zip(self.net.rows, self.row_layers, self.net.places, strict=True):
+            above = part.through(*layers, above, None)
+            self.seen.append(own.seen(above[:, :, None])[:, :, 0])
+        for places in (self.left, *(each for pair in self.place_layers for each in pair)):
+            places.begin()
+
+    def logits(self, column: int) -> Tensor:
+        """[B, C], for the pixel of that column, after all to its left were shown."""
+        place = self.place[:, :, column]
+        for part, layers, seen in zip(self.net.places, self.place_layers, self.seen, strict=True):
+            place = part.through(*layers, place, seen[:, :, column])
+        return linear(leaky_relu(place, SLOPE), self.net.last.weight.flatten(1), self.net.last.bias)
+
+    def show(self, pixel: Tensor, column: int) -> None:
+        """The pixel [B, C] of that column."""
+        left = self.left(pixel)
+        if column + 1 < self.place.shape[-1]:
+            self.place[:, :, column + 1] += left
 
 
 class Pixels(Distribution):
@@ -118,29 +195,33 @@ class Pixels(Distribution):
 
     @torch.no_grad()
     def draw(self, sample_shape: Sequence[int] = (), on_event: OnEvent = None) -> Tensor:
-        """Images [*sample_shape, B, C, H, W], pixel by pixel: H W passes over the rows that a pixel sees.
+        """Images [*sample_shape, B, C, H, W], pixel by pixel, in about the multiplications of one pass.
 
         `on_event` is called with {"event": "step", "step", "steps"} after each row.
         """
         x = self.features.new_zeros(torch.Size(sample_shape) + self.batch_shape + self.event_shape)
-        features = self.features.expand(*x.shape[:-3], *self.features.shape[1:])
-        flat, features = x.flatten(0, -4), features.flatten(0, -4)
+        flat = x.flatten(0, -4)
+        reading = Reading(self.net, self.features.expand(*x.shape[:-3], *self.features.shape[1:]).flatten(0, -4))
         height, width = self.event_shape[-2:]
         for row in range(height):
-            seen = slice(max(0, row - self.net.reach), row + 1)
+            reading.begin(row, flat[:, :, row - 1])
             for column in range(width):
-                logits = self.net(flat[:, :, seen], features[:, :, seen])[:, :, -1, column]
-                flat[:, :, row, column] = logits.sigmoid().bernoulli()
+                pixel = reading.logits(column).sigmoid().bernoulli()
+                reading.show(pixel, column)
+                flat[:, :, row, column] = pixel
             if on_event:
                 on_event({"event": "step", "step": row + 1, "steps": height})
         return flat.view(x.shape)
 
     @property
     def mean(self) -> Tensor:
+        return self.estimate()
+
+    def estimate(self, on_event: OnEvent = None) -> Tensor:
         """An estimate of E[x|z], which has no closed form: the means given the pixels before, in one fixed draw."""
         with torch.random.fork_rng(devices=[self.features.device] if self.features.is_cuda else []):
             torch.manual_seed(0)
-            return self.logits(self.draw()).sigmoid()
+            return self.logits(self.draw(on_event=on_event)).sigmoid()
 
 
 class PixelDecoder(nn.Module):
