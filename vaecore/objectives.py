@@ -81,7 +81,7 @@ def process_bound(vae: VAE, batch: Batch, sampled: bool = False) -> Tensor:
     encoder = vae.encoder
     moments = encoder.moments(batch.x)
     reconstruction = vae.log_likelihood(batch.x, marginal(moments).rsample((1,)))[0]
-    return (reconstruction - averaged_kl(moments, sampled)).mean() - encoder.weights_kl() / encoder.train_size
+    return (reconstruction - averaged_kl(moments, sampled)).mean() - moments.weights_kl / encoder.train_size
 
 
 def prefix(vae: VAE, batch: Batch, count: int) -> Tensor:

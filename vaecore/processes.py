@@ -1,19 +1,17 @@
 """The GPVAE encoder: a Gaussian whose mean and scale are random functions of the image (Kim & Pavlovic 2021)."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.distributions import Independent, Normal
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from vaecore.encoders import GaussianEncoder
-from vaecore.nets import SideBySide, laid_out, linear_step, onednn_takes, product
+from vaecore.nets import SideBySide, Step, laid_out, linear_step, onednn_takes, product
 
 
 class Triangles(nn.Module):
@@ -39,29 +37,23 @@ class Triangles(nn.Module):
         """The k-th block on the diagonal, [n, D, n], lower triangular with a positive diagonal; the sum of log dets."""
         return Corner.apply(self.corners[k], getattr(self, f"lower_{self.edges[k][0]}"))
 
-    def quadratic(self, psi: Tensor) -> Tensor:
-        """psiᵀ L_d L_dᵀ psi for psi [B, p]: [B, D]."""
-        return sum(share(psi[:, a:]) for a, share in laid_out(self, psi.device.type, self.shares))
-
-    def shares(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
-        """For each block of columns from a on: psi[a:] [B, p - a] to what it adds to the quadratic forms, [B, D]."""
-        if onednn_takes(self.corners[0]):
-            # On a CPU, where the weights rest, oneDNN keeps them in the order in which its product reads them.
-            # Two blocks at a time: it multiplies by some more zeros, in fewer and larger products.
-            full, starts = self.dense(), [a for a, _ in self.edges[::2]]
-            columns = [full[:, a:, a:b].permute(2, 0, 1) for a, b in pairwise([*starts, full.shape[-1]])]
-            steps = [partial(resting, linear_step(weight.flatten(0, 1)), len(weight)) for weight in columns]
-            return list(zip(starts, steps, strict=True))
-        columns = [(a, self.corner(k)[0], *self.below[k : k + 1]) for k, (a, _) in enumerate(self.edges)]
-        return [(a, partial(SquaredProduct.apply, *blocks)) for a, *blocks in columns]
-
-    def kl(self) -> Tensor:
-        """sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
-        total = 0.0
-        for k in range(len(self.edges)):
+    def forward(self, psi: Tensor) -> tuple[Tensor, Tensor]:
+        """psiᵀ L_d L_dᵀ psi for psi [B, p]: [B, D]; and sum_d of KL(N(0, L_d L_dᵀ) || N(0, I)) in nats: a scalar."""
+        quadratic = kl = 0.0
+        for k, (a, _) in enumerate(self.edges):
             corner, log_det = self.corner(k)
-            total = total + 0.5 * (SquaredNorm.apply(corner) - corner[..., 0].numel()) - log_det
-        return total + 0.5 * sum(SquaredNorm.apply(block) for block in self.below)
+            squares, norm = SquaredProduct.apply(corner, *self.below[k : k + 1], psi[:, a:])
+            quadratic, kl = quadratic + squares, kl + 0.5 * (norm - corner[..., 0].numel()) - log_det
+        return quadratic, kl
+
+    def resting(self) -> Step:
+        """psi to the quadratic forms alone, while the factors stay as they are (where `onednn_takes` them)."""
+        # Two blocks at a time: it multiplies by some more zeros, in fewer and larger products.
+        full, starts = self.dense(), [a for a, _ in self.edges[::2]]
+        # Outputs ordered column by column, [B, n D], are summed faster.
+        weights = [full[:, a:, a:b].permute(2, 0, 1) for a, b in pairwise([*starts, full.shape[-1]])]
+        steps = [(a, len(weight), linear_step(weight.flatten(0, 1))) for a, weight in zip(starts, weights, strict=True)]
+        return lambda psi: sum(step(psi[:, a:]).square_().unflatten(1, (n, -1)).sum(1) for a, n, step in steps)
 
     @torch.no_grad()
     def dense(self) -> Tensor:
@@ -69,11 +61,6 @@ class Triangles(nn.Module):
         columns = [torch.cat([self.corner(k)[0], *self.below[k : k + 1]]) for k in range(len(self.edges))]
         full = [pad(column, (0, 0, 0, 0, a, 0)) for column, (a, _) in zip(columns, self.edges, strict=True)]
         return torch.cat(full, -1).transpose(0, 1)
-
-
-def resting(product: Callable[[Tensor], Tensor], columns: int, psi: Tensor) -> Tensor:
-    """The same by a product whose outputs are ordered column by column, [B, n D]: so they are summed faster."""
-    return product(psi).square_().unflatten(1, (columns, -1)).sum(1)
 
 
 class Corner(torch.autograd.Function):
@@ -96,53 +83,42 @@ class Corner(torch.autograd.Function):
 
 
 class SquaredProduct(torch.autograd.Function):
-    """|psiᵀ [corner; below]|² summed over columns: psi [B, n + m], corner [n, D, n], below [m, D, n] or none; [B, D].
+    """|psiᵀ [corner; below]|² summed over columns [B, D], and |[corner; below]|², a scalar.
 
-    By hand for the sake of its products, which take half the time of autograd's where oneDNN does them.
+    psi [B, n + m], corner [n, D, n], below [m, D, n] or none. By hand for the sake of its products, which take half the
+    time of autograd's where oneDNN does them, and of the passes over large blocks.
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, *inputs: Tensor) -> Tensor:
+    def forward(ctx: torch.autograd.function.FunctionCtx, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         *blocks, psi = inputs
         parts = psi.split([len(block) for block in blocks], 1)
         h, *rest = (product(part, block.flatten(1)) for part, block in zip(parts, blocks, strict=True))
         h = (h + rest[0] if rest else h).unflatten(1, blocks[0].shape[1:])
         ctx.save_for_backward(h, *inputs)
-        return h.square().sum(-1)
+        return h.square().sum(-1), sum(torch.dot(block.flatten(), block.flatten()) for block in blocks)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, by_squares: Tensor, by_norm: Tensor) -> tuple[Tensor, ...]:
         h, *blocks, psi = ctx.saved_tensors
-        by_h = (h * (2 * gradient)[..., None]).flatten(1)
+        by_h = (h * (2 * by_squares)[..., None]).flatten(1)
         parts = psi.split([len(block) for block in blocks], 1)
         by_blocks = [product(part.mT, by_h).view_as(block) for part, block in zip(parts, blocks, strict=True)]
+        by_blocks = [by.addcmul_(block, 2 * by_norm) for by, block in zip(by_blocks, blocks, strict=True)]
         by_psi = torch.cat([product(by_h, block.flatten(1).mT) for block in blocks], 1)
         return *by_blocks, by_psi
 
 
-class SquaredNorm(torch.autograd.Function):
-    """sum w², whose gradient 2 w takes one pass over w instead of three."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, w: Tensor) -> Tensor:
-        ctx.save_for_backward(w)
-        return torch.dot(w.flatten(), w.flatten())
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        return ctx.saved_tensors[0] * (2 * gradient)
-
-
 @dataclass(frozen=True)
 class Moments:
-    """What q(W, U) makes of one batch, each [B, D]: f ~ (mean, var_f), h ~ N(mean_h, var_h)."""
+    """What q(W, U) makes of one batch, each [B, D]: f ~ (mean, var_f), h ~ N(mean_h, var_h); and its own price."""
 
     mean: Tensor
     var_f: Tensor
     mean_h: Tensor
     var_h: Tensor
+    weights_kl: Tensor  # KL(q(W, U) || N(0, I)) in nats, a scalar
 
     @property
     def variance(self) -> Tensor:
@@ -180,37 +156,38 @@ class GaussianProcessEncoder(nn.Module):
         """Equation 13 for images x [B, C, H, W]."""
         base, psi_m, psi_s = self.features(x)
         b, log_variance = self.head(base).chunk(2, dim=-1)
-        mean_h = (0.5 * log_variance).exp() + psi_s @ self.eta.mT
-        return Moments(b + psi_m @ self.mu.mT, self.f.quadratic(psi_m), mean_h, self.h.quadratic(psi_s))
+        (var_f, kl_f), (var_h, kl_h) = self.f(psi_m), self.h(psi_s)
+        mean, mean_h = b + psi_m @ self.mu.mT, (0.5 * log_variance).exp() + psi_s @ self.eta.mT
+        kl = kl_f + kl_h + 0.5 * (self.mu.square().sum() + self.eta.square().sum())
+        return Moments(mean, var_f, mean_h, var_h, kl)
 
     def forward(self, x: Tensor) -> Independent:
-        return self.at_once(x) if x.is_cuda and not torch.is_grad_enabled() else marginal(self.moments(x))
+        return marginal(self.moments(x)) if torch.is_grad_enabled() else self.at_once(x)
 
     def at_once(self, x: Tensor) -> Independent:
-        """The same q(z|x) in the fewest kernels, whose launches are what a GPU's time goes to (without gradients)."""
-        weight, bias, factors = laid_out(self, "at once", self.together)
+        """The same q(z|x), without gradients, in the fewest and fastest steps."""
+        heads, spread = laid_out(self, "at once", self.together)
         features = self.trunks(x)
-        mean, log_scale, shift = torch.addmm(bias, features.transpose(0, 1).flatten(1), weight).chunk(3, dim=-1)
-        spread = torch.bmm(features[1:], factors).unflatten(2, (mean.shape[1], -1))
-        spread = torch.linalg.vector_norm(spread, dim=(0, 3))  # sqrt(V[f] + V[h])
-        return Independent(Normal(mean, torch.hypot(log_scale.exp() + shift, spread)), 1)
+        mean, log_scale, shift = heads(features.movedim(0, 1).flatten(1)).chunk(3, dim=-1)
+        return Independent(Normal(mean, torch.hypot(log_scale.exp() + shift, spread(features[1:]))), 1)
 
-    def together(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Features [B, 3 p] to b + mu psi^m, log c, eta psi^s: weight [3 p, 3 D] and bias; the factors [2, p, D p]."""
+    def together(self) -> tuple[Step, Step]:
+        """Features [B, 3 p] to b + mu psi^m, log c and eta psi^s; psi^m and psi^s [2, B, p] to sqrt(V[f] + V[h])."""
         (b, log_variance), none = self.head.weight.chunk(2), torch.zeros_like(self.mu)
         rows = [(b, self.mu, none), (0.5 * log_variance, none, none), (none, none, self.eta)]
-        weight = torch.cat([torch.cat(row, 1) for row in rows]).mT
+        weight = torch.cat([torch.cat(row, 1) for row in rows])
         b, log_variance = self.head.bias.chunk(2)
-        bias = torch.cat([b, 0.5 * log_variance, torch.zeros_like(b)])
-        return weight, bias, torch.stack([part.dense().transpose(0, 1).flatten(1) for part in (self.f, self.h)])
+        heads = linear_step(weight, torch.cat([b, 0.5 * log_variance, torch.zeros_like(b)]))
+        if onednn_takes(weight):
+            f, h = self.f.resting(), self.h.resting()
+            return heads, lambda psi: (f(psi[0]) + h(psi[1])).sqrt_()
+        factors = torch.stack([part.dense().transpose(0, 1).flatten(1) for part in (self.f, self.h)])
+        columns = (len(self.mu), -1)
+        return heads, lambda psi: torch.linalg.vector_norm((psi @ factors).unflatten(2, columns), dim=(0, 3))
 
     def base(self, x: Tensor) -> Independent:
         """N(b(x), diag c(x)²): the encoder before its process corrects it."""
         return GaussianEncoder(nn.Sequential(*self.trunks.nets[0], self.head))(x)
-
-    def weights_kl(self) -> Tensor:
-        """KL(q(W, U) || N(0, I)) in nats: a scalar."""
-        return self.f.kl() + self.h.kl() + 0.5 * (self.mu.square().sum() + self.eta.square().sum())
 
     def begin_with(self, encoder: GaussianEncoder) -> None:
         """The base becomes the trained encoder; psi^m and psi^s begin with its features."""
@@ -230,11 +207,11 @@ class GaussianProcessEncoder(nn.Module):
         products = zip(laid_out(self, "summed", self.summed), features, strict=True)
         return torch.stack([product(psi).mul_(psi).sum(-1) for product, psi in products])
 
-    def summed(self) -> list[Callable[[Tensor], Tensor]]:
+    def summed(self) -> list[Step]:
         """psi [B, p] to psiᵀ sum_d S_d, and to psiᵀ sum_d G_d."""
         factors = (part.dense() for part in (self.f, self.h))
         whole = [torch.einsum("dij,dkj->ik", factor, factor) for factor in factors]
-        return [linear_step(weight) if onednn_takes(weight) else partial(linear, weight=weight) for weight in whole]
+        return [linear_step(weight) for weight in whole]
 
 
 def marginal(moments: Moments) -> Independent:

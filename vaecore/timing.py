@@ -45,19 +45,19 @@ class LoopedTriangles(nn.Module):
         for raw in self.raw:
             yield raw.tril(-1) + torch.diag_embed(raw.diagonal().exp())
 
-    def quadratic(self, psi: Tensor) -> Tensor:
-        return torch.stack([(psi @ factor).square().sum(-1) for factor in self.factors()], -1)
-
-    def kl(self) -> Tensor:
-        terms = zip(self.raw, self.factors(), strict=True)
-        return sum(0.5 * (factor.square().sum() - len(factor)) - raw.diagonal().sum() for raw, factor in terms)
+    def forward(self, psi: Tensor) -> tuple[Tensor, Tensor]:
+        squares, kl = [], 0.0
+        for raw, factor in zip(self.raw, self.factors(), strict=True):
+            squares.append((psi @ factor).square().sum(-1))
+            kl = kl + 0.5 * (factor.square().sum() - len(factor)) - raw.diagonal().sum()
+        return torch.stack(squares, -1), kl
 
 
 def looped(vae: VAE) -> VAE:
     """A GPVAE with the paper's loop in place of the block products."""
     encoder = vae.encoder
     encoder.f, encoder.h = (LoopedTriangles(*encoder.mu.shape) for _ in range(2))
-    encoder.at_once = lambda x: marginal(encoder.moments(x))  # what a GPU is spared needs all factors as one
+    encoder.at_once = lambda x: marginal(encoder.moments(x))  # the fast way needs all factors as one
     return vae
 
 
