@@ -6,6 +6,9 @@ itself. Theorem 1 of the paper holds for pairs with i = j included: there the me
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
+
+FORMS = ("released", "paper", "submitted")
 
 
 def pairwise_kl(loc: Tensor, scale: Tensor) -> Tensor:
@@ -25,6 +28,19 @@ def pairwise_kl(loc: Tensor, scale: Tensor) -> Tensor:
 def mean_pairwise(kl: Tensor) -> Tensor:
     """The mean of kl [B, B, ...] over the B(B-1) ordered pairs, [...]; summed over dimensions, MPD (equation 4)."""
     return off_diagonal(kl).mean(0)
+
+
+def closeness(kl: Tensor, form: str = FORMS[0], eta: float = 1.0) -> Tensor:
+    """L_diverse of kl [B, B, D], which maximal diversity brings to 0: a scalar, without its weight eta.
+
+    `released` is sum_k softplus(-mean KL_k), `paper` the larger sum_k mean softplus(-KL_k) (equation 8), `submitted`
+    sum_k softplus(-mean KL_k / eta), as the code was when the paper was submitted.
+    """
+    if form not in FORMS:
+        raise ValueError(f"The form of the diversity loss is {form!r}; it must be one of {', '.join(FORMS)}.")
+    if form == "paper":
+        return mean_pairwise(softplus(-kl)).sum()
+    return softplus(-mean_pairwise(kl) / (eta if form == "submitted" else 1.0)).sum()
 
 
 def spread(kl: Tensor) -> Tensor:
