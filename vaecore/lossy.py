@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import elu, linear
+from torch.nn.functional import conv2d, elu, linear
 
 from vaecore.weightnorm import normed
 
@@ -16,16 +16,28 @@ Layer = Callable[[Tensor], Tensor]
 KERNELS = (7, 5, 3)  # a third of the blocks each
 
 
-def masked(before: int, after: int, kernel: int, strict: int = 0) -> nn.Conv2d:
-    """A convolution that sees the rows above and this one up to its own place, but not that of `strict` channels."""
-    reach = kernel // 2
-    mask = torch.ones(1, before, kernel, kernel)
-    mask[:, :strict, reach, reach:] = 0
-    mask[:, :, reach, reach + 1 :] = 0
-    mask[:, :, reach + 1 :] = 0
-    if strict:  # maps of z, which no pixel's future can be read from
-        mask[:, strict:] = 1
-    return normed(nn.Conv2d(before, after, kernel, padding=reach), mask)
+class Masked(nn.Conv2d):
+    """A convolution whose rows below the middle are masked: it does not multiply by them."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        weight = self.weight[:, :, : self.padding[0] + 1]
+        return conv2d(h, weight, self.bias, padding=self.padding)[:, :, : h.shape[2]]
+
+
+def masked(units: int, kernel: int) -> Masked:
+    """It sees the rows above and this one up to its own place."""
+    mask = torch.ones(1, 1, kernel, kernel)
+    mask[:, :, kernel // 2, kernel // 2 + 1 :] = 0
+    mask[:, :, kernel // 2 + 1 :] = 0
+    return normed(Masked(units, units, kernel, padding=kernel // 2), mask)
+
+
+def masked_first(image_channels: int, maps: int, units: int, kernel: int = 7) -> nn.Conv2d:
+    """It sees what comes before its own place of the image, and all maps of z around."""
+    mask = torch.ones(1, image_channels + maps, kernel, kernel)
+    mask[:, :image_channels, kernel // 2, kernel // 2 :] = 0
+    mask[:, :image_channels, kernel // 2 + 1 :] = 0
+    return normed(nn.Conv2d(image_channels + maps, units, kernel, padding=kernel // 2), mask)
 
 
 class MaskedBlock(nn.Module):
@@ -34,7 +46,7 @@ class MaskedBlock(nn.Module):
     def __init__(self, units: int, kernel: int) -> None:
         super().__init__()
         half = max(1, units // 2)
-        self.narrow, self.see = normed(nn.Conv2d(units, half, 1)), masked(half, half, kernel)
+        self.narrow, self.see = normed(nn.Conv2d(units, half, 1)), masked(half, kernel)
         self.widen = normed(nn.Conv2d(half, units, 1))
 
     def forward(self, h: Tensor) -> Tensor:
@@ -66,10 +78,11 @@ class LossyPixelCNN(nn.Module):
         super().__init__()
         self.image_channels = image_channels
         kernels = [KERNELS[3 * k // blocks] for k in range(blocks)]
-        self.first = masked(image_channels + maps, units, 7, strict=image_channels)
+        self.first = masked_first(image_channels, maps, units)
         self.blocks = nn.ModuleList(MaskedBlock(units, kernel) for kernel in kernels)
         self.skips = nn.ModuleList(MaskedBlock(units, kernel) for kernel in kernels[:-1])
         self.mix, self.last = normed(nn.Conv2d(units, units, 1)), normed(nn.Conv2d(units, image_channels, 1))
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         h = elu(self.first(torch.cat([x, features], 1)))
@@ -114,7 +127,7 @@ class MaskedReading:
     def __init__(self, net: LossyPixelCNN, features: Tensor) -> None:
         self.net, colours = net, net.image_channels
         maps = net.first.weight[:, colours:]
-        self.of_z = nn.functional.conv2d(features, maps, padding=net.first.padding)
+        self.of_z = conv2d(features, maps, padding=net.first.padding)
         self.first = Seen(net.first, features, colours)
         self.seen = [self.first]
         self.blocks, self.skips = ([self.placed(block, features) for block in each] for each in (net.blocks, net.skips))
