@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from itertools import permutations, product
 from pathlib import Path
 
@@ -26,6 +27,15 @@ from vaecore.weightnorm import fitted, normed
 # A hand check: three posteriors in two dimensions.
 LOC = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]]).double()
 SCALE = torch.tensor([[1.0, 1.0], [1.0, 4.0], [0.25, 1.0]]).double().sqrt()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Several sum a convolution's gradients in an order that changes from run to run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def some(batch: int = 5, dims: int = 3) -> tuple[Tensor, Tensor]:
@@ -135,7 +145,8 @@ def test_the_objective_is_equation_7_and_free_bits_bound_the_batchs_mean_kl() ->
 
     def value(**options: float | str) -> float:
         torch.manual_seed(3)
-        return float(objectives.mutual_bound(vae, Batch(x), **options))
+        with torch.no_grad():
+            return float(objectives.mutual_bound(vae, Batch(x), **options))
 
     with torch.no_grad():
         torch.manual_seed(3)
@@ -249,7 +260,7 @@ def shaken(dim: int, blocks: int = 2) -> AutoregressivePrior:
 def test_the_prior_integrates_to_one_in_two_dimensions() -> None:
     prior = shaken(2)
     with torch.no_grad():
-        p, line = prior(), torch.linspace(-30, 30, 1501, dtype=torch.float64)
+        p, line = prior(), torch.linspace(-12, 12, 401, dtype=torch.float64)
         mass = p.log_prob(torch.cartesian_prod(line, line)).exp().sum() * float(line[1] - line[0]) ** 2
         away = (p.log_prob(torch.randn(100, 2).double()) - StandardNormal(2).double()().log_prob(torch.zeros(2))).std()
     assert float(mass) == pytest.approx(1, abs=2e-3)
@@ -433,7 +444,7 @@ def test_a_small_one_learns(name: str) -> None:
     torch.manual_seed(0)
     vae = fresh(name, "", "", 4)
     vae.prior().sample((3,))
-    history = vaecore.fit(vae, name, DIGITS, epochs=12, batch_size=50, device="cpu")
+    history = vaecore.fit(vae, name, DIGITS, epochs=8, batch_size=40, device="cpu")
     assert history[-1]["train_elbo"] > history[0]["train_elbo"] + 5
     assert set(vae.likelihood(vae.prior().sample((3,))).sample().unique().tolist()) <= {0.0, 1.0}
     bound = vaecore.evaluation.bounds(vae, DIGITS.images[:4], samples=20)

@@ -64,7 +64,8 @@ def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) 
         odd = tuple(b - 2 * a + 1 for a, b in zip(low, high, strict=True))
         up, shortcut = (normed(deconvolution(before, after, 2, odd, kernel)) for kernel in (3, 1))
         made.append(ResidualSum(up, normed(convolution(after, after, 1)), shortcut, last=k == layers - 1))
-    return nn.Sequential(*made).to(memory_format=torch.channels_last)
+    # Not channels last: torch 2.13's 1 x 1 transposed convolution to a single channel then writes beyond its memory.
+    return nn.Sequential(*made)
 
 
 def maps_of(latent_dim: int, data_shape: Shape, maps: int) -> nn.Sequential:
