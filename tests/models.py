@@ -13,21 +13,30 @@ SHAPE = (1, 8, 8)
 # What would take long at the papers' sizes.
 SMALL = {name: {"depth": 2} for name in ("rnvp-q", "rnvp-p", "rnvp-both")} | {"vampprior": {"pseudo_inputs": 30}}
 SMALL |= {"pixelvae": {"depth": 2, "prior": "rnvp", "posterior": "rnvp"}}
+SMALL |= {"resnet-af": {"width": 8, "layers": 2, "flows": 1}}
+LOSSY = SMALL["resnet-af"] | {"maps": 2, "blocks": 2, "units": 8}
+SMALL |= {"lossy-vae": LOSSY, "mae": LOSSY}
+PIXELWISE = ("pixelvae", "lossy-vae", "mae")  # a grid of decodes takes them minutes
+BINARY = (*PIXELWISE, "resnet-af")  # they know binary pixels alone
 VARIANTS = [
     (name, net, likelihood)
     for name in vaecore.RECIPES
     for net in ("small", "dense")
     for likelihood in ("gaussian", "bernoulli")
-    if name != "pixelvae" or (net, likelihood) == ("small", "bernoulli")  # it knows binary pixels alone, and is slow
+    if name not in BINARY or (net, likelihood) == ("small", "bernoulli")
 ]
+
+
+def fresh(name: str, net: str, likelihood: str, latent_dim: int = 2, **options: str | float) -> vaecore.VAE:
+    """A small one, of that network and likelihood where the recipe lets one choose them."""
+    choices = {option.name for option in vaecore.RECIPES[name].options} & {"net", "likelihood"}
+    chosen = {choice: {"net": net, "likelihood": likelihood}[choice] for choice in choices}
+    return vaecore.build(name, SHAPE, latent_dim, **{**chosen, **SMALL.get(name, {}), **options})
 
 
 def perturbed(name: str, net: str, likelihood: str, latent_dim: int = 2) -> vaecore.VAE:
     """A fresh VAE is too symmetric for a law to bite: its weights are moved at random."""
-    options = {"net": net, **SMALL.get(name, {})}
-    if name != "pixelvae":
-        options["likelihood"] = likelihood
-    vae = vaecore.build(name, SHAPE, latent_dim, **options)
+    vae = fresh(name, net, likelihood, latent_dim)
     with torch.no_grad():
         for parameter in vae.parameters():
             # A process' factors are matrices of hundreds of rows: moved as far, they would drown all else.

@@ -37,7 +37,8 @@ def test_log_joint_is_the_two_densities_summed(name: str, net: str, likelihood: 
 
 @variants
 def test_every_parameter_gets_a_gradient_in_some_phase(name: str, net: str, likelihood: str) -> None:
-    vae, x = perturbed(name, net, likelihood), torch.rand(16, *SHAPE)
+    # In two dimensions MAE's prior has weight-normed rows of one weight, whose direction cannot turn.
+    vae, x = perturbed(name, net, likelihood, latent_dim=3), torch.rand(16, *SHAPE)
     for stage in vaecore.RECIPES[name].stages(vae):
         for phase in stage.phases:
             (-phase.objective(vae, Batch(x))).backward(inputs=phase.parameters(vae))

@@ -3,6 +3,9 @@
 A flow is a module whose call with features [B, F] gives the list of its steps.
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Transform, constraints
@@ -25,35 +28,36 @@ class Steered(Transform):
 
 
 class AutoregressiveStep(Steered):
-    """z -> s z + (1 - s) m with s = sigmoid(net), both of z_d functions of the dimensions before d (IAF)."""
+    """z -> t + s z, where `steer(z)` gives t and log s, each [*, D], of z_d by the dimensions before d in `order`."""
 
-    def __init__(self, net: "MaskedNet", features: Tensor) -> None:
+    def __init__(self, steer: Callable[[Tensor], tuple[Tensor, Tensor]], order: Iterable[int]) -> None:
         super().__init__()
-        self.net, self.context = net, net.context(features)
+        self.steer, self.order = steer, order
         self._last: tuple[Tensor, Tensor] | None = None
 
     def _call(self, z: Tensor) -> Tensor:
-        shift, log_scale = self.net(z, self.context)
+        shift, log_scale = self.steer(z)
         self._last = z, log_scale.sum(-1)
-        return shift + log_scale.exp() * (z - shift)
+        return shift + log_scale.exp() * z
 
     def _inverse(self, y: Tensor) -> Tensor:
         z = torch.zeros_like(y)
-        for d in self.net.order:
-            shift, log_scale = self.net(z, self.context)
+        for d in self.order:
+            shift, log_scale = self.steer(z)
             column = torch.arange(y.shape[-1], device=y.device) == d
-            z = torch.where(column, shift + (y - shift) * (-log_scale).exp(), z)
+            z = torch.where(column, (y - shift) * (-log_scale).exp(), z)
         return z
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002  (torch's signature)
         if self._last is None or self._last[0] is not x:
-            self._last = x, self.net(x, self.context)[1].sum(-1)
+            self._last = x, self.steer(x)[1].sum(-1)
         return self._last[1]
 
 
 class MaskedNet(nn.Module):
-    """MADE with one hidden layer (Germain et al. 2015), the features unmasked: shift m and log s, each [..., D].
+    """MADE with one hidden layer (Germain et al. 2015), the features unmasked: (1 - s) m and log s, each [..., D].
 
+    s is a sigmoid: the step s z + (1 - s) m is IAF's.
     Only the columns of z are masked: masking those of the features too would leave a flow that does not see x.
     """
 
@@ -71,8 +75,8 @@ class MaskedNet(nn.Module):
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         hidden = (linear(z, self.first_mask * self.first.weight) + context).relu()
-        shift, gate = linear(hidden, self.last_mask * self.last.weight, self.last.bias).chunk(2, dim=-1)
-        return shift, logsigmoid(gate)
+        mean, gate = linear(hidden, self.last_mask * self.last.weight, self.last.bias).chunk(2, dim=-1)
+        return gate.neg().sigmoid() * mean, logsigmoid(gate)
 
 
 class AutoregressiveFlow(nn.Module):
@@ -83,7 +87,7 @@ class AutoregressiveFlow(nn.Module):
         self.nets = nn.ModuleList(MaskedNet(latent_dim, features, width, bool(step % 2)) for step in range(steps))
 
     def forward(self, features: Tensor) -> list[Transform]:
-        return [AutoregressiveStep(net, features) for net in self.nets]
+        return [AutoregressiveStep(partial(net, context=net.context(features)), net.order) for net in self.nets]
 
 
 class Reflection(Steered):

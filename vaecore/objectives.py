@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaecore import mutual
+from vaecore.distributions import is_diagonal
 from vaecore.pixelcnn import PixelCNN
 from vaecore.processes import averaged_kl, marginal
 from vaecore.realnvp import Coupling
@@ -117,3 +119,37 @@ def sampled_entropy(q: Distribution, before: Distribution, batch: Batch) -> Tens
 def gaussian_entropy(q: Distribution, before: Distribution, batch: Batch) -> Tensor:  # noqa: ARG001
     """BVI-ER2: nu / 2 log det of the component's covariance, with BVI-ER1's nu (the paper states no weight)."""
     return q.stddev.log().sum(-1).mean() / (batch.iteration + 1) ** 0.5
+
+
+def pairwise_kl(q: Distribution) -> Tensor:
+    """KL_k(q_i || q_j) with shape [B, B, D], nats, of diagonal Gaussians q [B, D]; ValueError for another q."""
+    if not is_diagonal(q):
+        raise ValueError(f"The mutual divergence is known for diagonal Gaussians alone; q is a {type(q).__name__}.")
+    return mutual.pairwise_kl(q.mean, q.stddev)
+
+
+def diversity(q: Distribution, form: str = "released", eta: float = 1.0) -> Tensor:
+    """L_diverse of a batch of posteriors, yet to be weighed by eta (Ma et al. 2019, equation 8): `mutual.closeness`."""
+    return mutual.closeness(pairwise_kl(q), form, eta)
+
+
+def smoothness(q: Distribution) -> Tensor:
+    """L_smooth: the standard deviation of KL(q_i || q_j) over the batch's pairs, nats (Ma et al. 2019, equation 6)."""
+    return mutual.spread(pairwise_kl(q))
+
+
+def mutual_bound(
+    vae: VAE, batch: Batch, eta: float = 0.0, gamma: float = 0.0, form: str = "released", free_bits: float = 0.0
+) -> Tensor:
+    """E_q[log p(x|z)] - max(KL, free_bits) - eta L_diverse - gamma L_smooth (Ma et al. 2019, equation 7).
+
+    Free bits are one bound from below on the batch's mean of the total KL, in nats. A weight of 0 leaves its term out.
+    """
+    q = vae.posterior(batch.x)
+    reconstruction, kl = vae.bound(batch.x, q=q)
+    bound = reconstruction.mean() - kl.mean().clamp_min(free_bits)
+    if eta or gamma:
+        pairs = pairwise_kl(q)
+        bound = bound - eta * mutual.closeness(pairs, form, eta) if eta else bound
+        bound = bound - gamma * mutual.spread(pairs) if gamma else bound
+    return bound

@@ -78,7 +78,7 @@ class PixelCNN(nn.Module):
 
     def __init__(self, image_channels: int, features: int, layers: int = 3) -> None:
         super().__init__()
-        channels = image_channels + features
+        self.image_channels, channels = image_channels, image_channels + features
         self.above, self.left_above = Above(image_channels, channels), Above(image_channels, channels)
         self.left = Left(image_channels, channels)
         self.see_above, self.see_left = (nn.Conv2d(features, channels, 1) for _ in range(2))
@@ -93,6 +93,9 @@ class PixelCNN(nn.Module):
             above = row(above)
             place = own(place, above)
         return self.last(leaky_relu(place, SLOPE))
+
+    def reading(self, features: Tensor) -> "Reading":
+        return Reading(self, features)
 
 
 class Rows:
@@ -169,15 +172,17 @@ class Reading:
 class Pixels(Distribution):
     """p(x|z) of binary images, batch_shape [B], event_shape [C, H, W], by a PixelCNN and features of z [B, F, H, W].
 
+    Any network of (x, features) that knows its `image_channels` and gives a `reading(features)` will do.
+
     Of grey x, `log_prob` takes the pixels as they are for what comes before, and scores each as `GreyBernoulli` does.
     """
 
     arg_constraints, support = {}, constraints.independent(constraints.unit_interval, 3)
 
-    def __init__(self, net: PixelCNN, features: Tensor) -> None:
+    def __init__(self, net: nn.Module, features: Tensor) -> None:
         self.net, self.features = net, features
         size = features.shape[-2:]
-        super().__init__(features.shape[:1], torch.Size([net.last.out_channels, *size]), validate_args=False)
+        super().__init__(features.shape[:1], torch.Size([net.image_channels, *size]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """[*, B] nats for x [*, B, C, H, W], in one pass."""
@@ -201,7 +206,7 @@ class Pixels(Distribution):
         """
         x = self.features.new_zeros(torch.Size(sample_shape) + self.batch_shape + self.event_shape)
         flat = x.flatten(0, -4)
-        reading = Reading(self.net, self.features.expand(*x.shape[:-3], *self.features.shape[1:]).flatten(0, -4))
+        reading = self.net.reading(self.features.expand(*x.shape[:-3], *self.features.shape[1:]).flatten(0, -4))
         height, width = self.event_shape[-2:]
         for row in range(height):
             reading.begin(row, flat[:, :, row - 1])
@@ -225,11 +230,11 @@ class Pixels(Distribution):
 
 
 class PixelDecoder(nn.Module):
-    """z [B, D] to `Pixels`: a decoder network makes the features that the PixelCNN sees."""
+    """z [B, D] to `Pixels`: a decoder network makes the features that the PixelCNN `pixels` sees."""
 
-    def __init__(self, net: nn.Module, image_channels: int, features: int) -> None:
+    def __init__(self, net: nn.Module, pixels: nn.Module) -> None:
         super().__init__()
-        self.net, self.pixels = net, PixelCNN(image_channels, features)
+        self.net, self.pixels = net, pixels
 
     def forward(self, z: Tensor) -> Pixels:
         return Pixels(self.pixels, self.net(z))

@@ -4,13 +4,15 @@
 with the training images before anything is trained.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, Normal, Transform
 
 from vaecore.distributions import Flow, Mixture
 from vaecore.encoders import GaussianEncoder
-from vaecore.realnvp import RealNVP
+from vaecore.made import DualFlow
 
 
 class StandardNormal(nn.Module):
@@ -24,16 +26,27 @@ class StandardNormal(nn.Module):
         return Independent(Normal(self.loc, torch.ones_like(self.loc)), 1)
 
 
-class RealNVPPrior(StandardNormal):
-    """p(z) = N(f(z); 0, I) |det df/dz|, f a Real NVP (Xu et al. 2019, equation 4); without blocks N(0, I)."""
+class FlowPrior(StandardNormal):
+    """p(z) = N(f(z); 0, I) |det df/dz|; `flow()` gives the steps of f in turn, and without any it is N(0, I)."""
 
-    def __init__(self, latent_dim: int, flow: RealNVP) -> None:
+    def __init__(self, latent_dim: int, flow: Callable[[], list[Transform]]) -> None:
         super().__init__(latent_dim)
         self.flow = flow
 
     def forward(self) -> Distribution:
-        steps = [step.inv for step in self.flow()]
+        steps = [step.inv for step in reversed(self.flow())]
         return Flow(super().forward(), steps) if steps else super().forward()
+
+
+class AutoregressivePrior(FlowPrior):
+    """f is an autoregressive flow of blocks through the dimensions in both orders (Ma et al. 2019)."""
+
+    def __init__(self, latent_dim: int, blocks: int) -> None:
+        super().__init__(latent_dim, DualFlow(blocks, latent_dim))
+
+
+class RealNVPPrior(FlowPrior):
+    """f is a Real NVP (Xu et al. 2019, equation 4)."""
 
     def begin_with(self, prior: StandardNormal) -> None:
         """The flow stays fresh: its first batch sets what N(0, I) has to say of it."""

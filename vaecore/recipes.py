@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vaecore import objectives
+from vaecore import mae, objectives
 from vaecore.decoders import BernoulliDecoder, GaussianDecoder
 from vaecore.encoders import (
     FlowEncoder,
@@ -19,10 +19,11 @@ from vaecore.encoders import (
     RecursiveMixtureEncoder,
 )
 from vaecore.flows import AutoregressiveFlow, HouseholderFlow
+from vaecore.mutual import FORMS
 from vaecore.nets import NETS, PRIOR_NETS, Shape, build_decoder, build_encoder, default_net, shallow
 from vaecore.objectives import Apart, Batch
 from vaecore.options import Choice, Number
-from vaecore.pixelcnn import PixelDecoder
+from vaecore.pixelcnn import PixelCNN, PixelDecoder
 from vaecore.priors import RealNVPPrior, StandardNormal, VampPrior
 from vaecore.processes import GaussianProcessEncoder
 from vaecore.realnvp import SCALES, RealNVP
@@ -71,6 +72,8 @@ class Recipe:
     options: tuple[Choice | Number, ...]
     stages: Callable[[VAE], tuple[Stage, ...]]
     begins: bool = False  # whether the paper begins it with a trained VAE
+    averaging: float | None = None  # the rate at which averaged weights follow, where those are what is kept
+    least_batch: int = 1  # images without which a step has no objective
 
 
 NET = Choice(
@@ -118,6 +121,14 @@ PRIOR = Choice("prior", ("standard", "rnvp"), "the standard normal, or a Real NV
 POSTERIOR = Choice("posterior", ("gaussian", "rnvp"), "a Gaussian, or one sent through a Real NVP", "gaussian")
 FEATURES = 32  # of z, for each pixel of a PixelVAE's decoder
 PSEUDO_INPUTS = Number("pseudo_inputs", 500, 1, 5000, "C, the images whose posteriors the prior mixes; the paper 500")
+ETA = Number("eta", 1.0, 0.0, 1e6, "weight of the diversity of posteriors; the paper 0.5, 1 or 2")
+GAMMA = Number("gamma", 0.5, 0.0, 1e6, "weight of the smoothness of their distribution; the paper 0.1, 0.5 or 1")
+DIVERSITY = Choice(
+    "diversity", FORMS, "its form: the released code's, the paper's (equation 8), or the code's at submission", FORMS[0]
+)
+FREE_BITS = Number(
+    "free_bits", 0.0, 0.0, 1e6, "the KL in nats that costs no less; the paper 7.84 (0.01 for each pixel)"
+)
 
 
 def vae(data_shape: Shape, latent_dim: int, net: str, likelihood: str) -> VAE:
@@ -197,7 +208,7 @@ def pixel_vae(data_shape: Shape, latent_dim: int, net: str, prior: str, posterio
     flows = ("q" if posterior == "rnvp" else "") + ("p" if prior == "rnvp" else "")
     made = real_nvp(flows, data_shape, latent_dim, net=net, likelihood="bernoulli", **flow)
     features = build_decoder(net, latent_dim, (FEATURES, *data_shape[1:]))
-    made.decoder = PixelDecoder(features, data_shape[0], FEATURES)
+    made.decoder = PixelDecoder(features, PixelCNN(data_shape[0], FEATURES))
     return made
 
 
@@ -288,6 +299,22 @@ def learned_prior(vae: VAE) -> tuple[Stage, ...]:
     return *begun, Stage(turn, 1e-3, prior), Stage(turn, 1e-4, prior), *later
 
 
+# Adam at 1e-3 as in MAE's paper, whose code halves it where the validation bound rests for 20 epochs, three times at
+# most, each time with a fresh Adam, and shrinks it by 0.999998 at each step: left out here, three stages instead.
+MUTUAL_RATES = ((0.6, 1e-3), (0.2, 5e-4), (0.2, 2.5e-4))
+
+
+def lossy(vae: VAE) -> tuple[Stage, ...]:
+    objective = partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS))
+    return schedule(Phase(objective, clip=5.0), rates=MUTUAL_RATES)
+
+
+def mutual(vae: VAE) -> tuple[Stage, ...]:
+    weights = {"eta": setting(vae, ETA), "gamma": setting(vae, GAMMA), "form": setting(vae, DIVERSITY)}
+    objective = partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS), **weights)
+    return schedule(Phase(objective, clip=5.0), rates=MUTUAL_RATES)
+
+
 def setting(vae: VAE, option: Choice | Number) -> str | float:
     """An option that `vae` was built with; the option's default for one put together by hand."""
     return (vae.config or {"options": {}})["options"].get(option.name, option.default)
@@ -296,7 +323,9 @@ def setting(vae: VAE, option: Choice | Number) -> str | float:
 BOTH = (NET, LIKELIHOOD)
 FLOW = (ANY_NET, LIKELIHOOD, DEPTH, SCALE, WARM_UP, L2)
 LEARNED = (*FLOW, TRAINING, ROUNDS, REGULARISER)
-KIM, XU = "Kim & Pavlovic 2020", "Xu et al. 2019"
+LOSSY = (*mae.RESNETS, mae.MAPS, mae.BLOCKS, mae.UNITS)
+KIM, XU, MA = "Kim & Pavlovic 2020", "Xu et al. 2019", "Ma et al. 2019"
+POLYAK = 0.999  # of parameter averaging, in MAE's paper
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         recipe.name: recipe
@@ -443,6 +472,37 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 (ANY_NET, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP, L2),
                 learned_prior,
             ),
+            Recipe(
+                "resnet-af",
+                "ResNet VAE w. AF",
+                MA,
+                "a weight-normed ResNet VAE of binary images, with an autoregressive flow as prior",
+                mae.resnet_af,
+                mae.RESNETS,
+                lossy,
+                averaging=POLYAK,
+            ),
+            Recipe(
+                "lossy-vae",
+                "Lossy VAE, {free_bits:g} free bits",
+                "Chen et al. 2017",
+                "a decoder that draws pixel after pixel, and an autoregressive flow as prior",
+                mae.lossy_vae,
+                (*LOSSY, FREE_BITS),
+                lossy,
+                averaging=POLYAK,
+            ),
+            Recipe(
+                "mae",
+                "MAE({eta:g}, {gamma:g})",
+                MA,
+                "the Lossy VAE, its posteriors driven apart (diversity) and evenly so (smoothness)",
+                mae.lossy_vae,
+                (*LOSSY, ETA, GAMMA, DIVERSITY, FREE_BITS),
+                mutual,
+                averaging=POLYAK,
+                least_batch=2,
+            ),
         )
     }
 )
@@ -500,7 +560,8 @@ def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any])
         if name not in known:
             raise ValueError(f"Recipe {recipe.name} has no option {name!r}; its options are {', '.join(known)}.")
     defaults = {name: option.default for name, option in known.items()}
-    defaults["net"] = default_net(data_shape, known["net"].choices)
+    if "net" in known:
+        defaults["net"] = default_net(data_shape, known["net"].choices)
     return {name: option.check(given.get(name, defaults[name])) for name, option in known.items()}
 
 

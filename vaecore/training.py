@@ -4,13 +4,15 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from vaecore import checkpoints
+from vaecore import checkpoints, weightnorm
+from vaecore.averaging import Average
 from vaecore.datasets import Dataset
 from vaecore.objectives import Batch
 from vaecore.recipes import Recipe, Stage, find_recipe
@@ -86,6 +88,7 @@ def fit(
     grey = getattr(train, "grey", None)
     images, held_out = as_images(train) if grey is None else grey, None if valid is None else as_images(valid)
     check_settings(vae, images, epochs, batch_size, learning_rate)
+    check_batch(recipe, images, batch_size)
     device = pick_device(device)
     say = on_event or (lambda event: None)
     devices = [device] if device.type == "cuda" else []
@@ -98,6 +101,7 @@ def fit(
     plan = [stage for stage, n in split_epochs(stages, epochs) for _ in range(n)]
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
+    average = None if recipe.averaging is None else Average(vae, recipe.averaging)
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
     settings |= {
@@ -106,25 +110,28 @@ def fit(
         "images": len(images),
         "dataset": getattr(train, "name", None),
     }
-    run = Run() if partial is None else resume(partial, vae, optimisers, settings)
+    run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
+    say_of_steps = say if average is None else following(average, say)
     with torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
             rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size}
-            rates["binarise"] = grey is not None
-            train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
+            rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch}
+            train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say_of_steps)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
             # Without images held out, a few of the training ones still show weights that went astray in the last step.
-            score = validate(vae, images[:256] if held_out is None else held_out, epoch, rates)
-            event["valid_elbo"] = None if held_out is None else score
-            event |= {"learning_rate": rates["learning_rate"], "seconds": time.perf_counter() - clock}
-            record(run, vae, event)
+            with averaged(average):
+                score = validate(vae, images[:256] if held_out is None else held_out, epoch, rates)
+                event["valid_elbo"] = None if held_out is None else score
+                event |= {"learning_rate": rates["learning_rate"], "seconds": time.perf_counter() - clock}
+                record(run, vae, event)
             if partial is not None:
-                keep(partial, run, vae, optimisers, settings)
+                keep(partial, run, vae, optimisers, settings, average)
             say(event)
-    last = weights(vae)
+    with averaged(average):
+        last = weights(vae)
     vae.load_state_dict(run.best)
     vae.eval()
     if partial is not None:
@@ -148,6 +155,27 @@ def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learn
         raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(images.shape[1:])}.")
 
 
+def check_batch(recipe: Recipe, images: Tensor, batch_size: int) -> None:
+    if min(len(images), batch_size) < (least := recipe.least_batch):
+        there = f"there are {len(images)} images and batch_size is {batch_size}"
+        raise ValueError(f"{recipe.name} compares the images of a batch: it needs at least {least}, and {there}.")
+
+
+def averaged(average: Average | None) -> AbstractContextManager:
+    """Within it the VAE has its averaged weights, where there are any."""
+    return nullcontext() if average is None else average.in_place()
+
+
+def following(average: Average, say: Callable[[Event], None]) -> Callable[[Event], None]:
+    """`say`, which is called after each step, for a training whose weights are averaged."""
+
+    def both(event: Event) -> None:
+        average.follow()
+        say(event)
+
+    return both
+
+
 def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> bool:
     """Begin with the trained VAE `start`, or let what is fresh see the images once.
 
@@ -160,6 +188,7 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> bool:
         if hasattr(part, "initialise"):
             part.initialise(images)
     if start is None:
+        weightnorm.initialise(vae, images)
         return False
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
@@ -206,7 +235,7 @@ def one_epoch(
     """One pass over the images in random order; the mean of the last phase's objective, nats per image."""
     vae.train()
     total = torch.zeros((), device=vae.device, dtype=torch.float64)
-    batches = torch.randperm(len(images)).split(rates["batch_size"])
+    batches = [b for b in torch.randperm(len(images)).split(rates["batch_size"]) if len(b) >= rates["least_batch"]]
     for step, batch in enumerate(batches):
         x = images[batch].to(vae.device, non_blocking=True)
         now = Batch(x.bernoulli() if rates["binarise"] else x, epoch * len(batches) + step, epoch)
@@ -230,7 +259,7 @@ def one_epoch(
             torch.autograd.graph.increment_version(parameters)
         total += objective.detach() * len(batch)
         say({"event": "step", "step": step + 1, "steps": len(batches), "epoch": epoch + 1})
-    mean = float(total) / len(images)
+    mean = float(total) / sum(map(len, batches))
     if not math.isfinite(mean):
         raise diverged(epoch, rates, f"the objective became {mean}")
     return mean
@@ -273,8 +302,8 @@ def record(run: Run, vae: VAE, event: Event) -> None:
 def claim(folder: Path, vae: VAE) -> Path:
     """The folder of the unfinished run; ValueError, before any work, if its checkpoint could not be written there."""
     checkpoints.must_be_savable(vae, folder)
-    # Weights, the best weights and two moments share one file while the run goes on.
-    if (size := sum(4 * p.numel() * p.element_size() for p in vae.parameters())) > LARGEST_TENSORS:
+    # Weights, averaged and best ones, and two moments share one file while the run goes on.
+    if (size := sum(5 * p.numel() * p.element_size() for p in vae.parameters())) > LARGEST_TENSORS:
         raise ValueError(f"This VAE's training state takes {size:,} bytes; at most {LARGEST_TENSORS:,} can be kept.")
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -304,15 +333,17 @@ def restore_adam(optimisers: dict, tensors: State) -> None:
         adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
 
 
-def keep(partial: Path, run: Run, vae: VAE, optimisers: dict, settings: dict) -> None:
+def keep(partial: Path, run: Run, vae: VAE, optimisers: dict, settings: dict, average: Average | None) -> None:
     """Everything that the next epoch needs, as one file that appears whole or not at all."""
     tensors = {f"last.{k}": v for k, v in weights(vae).items()} | {f"best.{k}": v for k, v in run.best.items()}
+    if average is not None:
+        tensors |= {f"shadow.{k}": v for k, v in average.shadow.items()}
     about = {"settings": settings, "epoch": run.epoch, "best_epoch": run.best_epoch, "history": run.history}
     metadata = {"run": json.dumps(about)}
     write_tensors(partial / "state.safetensors", tensors | adam_state(optimisers), metadata)
 
 
-def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict) -> Run:
+def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict, average: Average | None) -> Run:
     """The run that an earlier call left in `partial`, its weights in `vae`; a new one if there is none."""
     file = partial / "state.safetensors"
     if not file.exists():
@@ -324,8 +355,11 @@ def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict) -> Run:
     if about["settings"] != settings:
         other = [f"{key} {value}" for key, value in about["settings"].items() if settings.get(key) != value]
         raise ValueError(f"{partial} holds a run with other settings ({'; '.join(other)}): use those or remove it.")
-    part = {p: {k[5:]: v for k, v in tensors.items() if k.startswith(p + ".")} for p in ("last", "best")}
+    kinds = ("last", "best", "shadow")
+    part = {p: {k[len(p) + 1 :]: v for k, v in tensors.items() if k.startswith(p + ".")} for p in kinds}
     vae.load_state_dict(part["last"])
+    if average is not None:
+        average.take(part["shadow"])
     restore_adam(optimisers, tensors)
     return Run(about["epoch"], about["best_epoch"], part["best"], about["history"])
 
