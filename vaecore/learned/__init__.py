@@ -5,18 +5,32 @@ Codes are float32 on the CPU; the parts that scikit-learn computes take arrays o
 
 from vaecore.learned.clusters import RULES, KMeansFit, cluster_accuracy, confusion, kmeans, label_clusters
 from vaecore.learned.codes import codes, thresholded
+from vaecore.learned.density import Density, Evidence, density, evidence
+from vaecore.learned.numbers import measure
+from vaecore.learned.paper import TABLES, beside, markdown
 from vaecore.learned.probes import PROBES, labelled_subset, probe
+from vaecore.learned.protocol import PAPER, Protocol
 
 __all__ = [
+    "PAPER",
     "PROBES",
     "RULES",
+    "TABLES",
+    "Density",
+    "Evidence",
     "KMeansFit",
+    "Protocol",
+    "beside",
     "cluster_accuracy",
     "codes",
     "confusion",
+    "density",
+    "evidence",
     "kmeans",
     "label_clusters",
     "labelled_subset",
+    "markdown",
+    "measure",
     "probe",
     "thresholded",
 ]
