@@ -159,7 +159,7 @@ def add_bench(commands: argparse._SubParsersAction) -> None:
         "moments of q(z) (8, B.1), and how the estimate of KL[q(z) || p(z)] saturates (B.2); "
         "learned: Tables 2, 4, 5 of MAE, beside what `learned --keep` left in the FOLDERs",
     )
-    bench.add_argument("folders", nargs="*", metavar="FOLDER", help="checkpoints, of learned")
+    bench.add_argument("folders", nargs="*", metavar="FOLDER", help="checkpoints, of learned; right after its name")
     bench.add_argument("--markdown", action="store_true", help="tables to read instead of JSON, of learned")
     bench.add_argument("--dataset", help="default: mnist for inference, else dynamic_digits")
     bench.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -388,6 +388,8 @@ def bench_learned(options: argparse.Namespace) -> dict | str:
         config, metrics = checkpoints.read_config(folder), checkpoints.read_metrics(folder)
         if not isinstance(metrics.get("learned"), dict):
             raise ValueError(f"{folder} keeps no such numbers: `python -m vaecore learned {folder} --keep` first.")
+        if missing := [part for part in learned.COLUMNS if not isinstance(metrics["learned"].get(part), dict)]:
+            raise ValueError(f"{folder}: learned in its metrics.json lacks {', '.join(missing)}.")
         kept[f"{label(config)}, D = {config['latent_dim']}, {Path(folder).name}"] = metrics["learned"]
     tables = learned.beside(kept)
     return learned.markdown(tables) if options.markdown else tables

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from vaecore.learned.clusters import RULES, cluster_accuracy, kmeans, label_clusters
+from vaecore.clusters import RULES, cluster_accuracy, kmeans, label_clusters
 from vaecore.learned.probes import labelled_subset, probe
 from vaecore.learned.protocol import Protocol
 

@@ -13,7 +13,7 @@ from vaecore.mutual import mean_pairwise, pairwise_kl, spread
 from vaecore.vae import VAE
 
 BATCH, SAMPLES = 512, 5  # the paper's code: MPD and STD depend on the batch
-PART, CHUNK = 64, 1024  # images encoded, and points decoded, at once
+PART, CHUNK = 64, 512  # images encoded, and points decoded, at once
 
 
 @dataclass(frozen=True)

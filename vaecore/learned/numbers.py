@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 from vaecore.datasets import Dataset
 from vaecore.learned.accuracies import Coded, clustered, probed
@@ -76,6 +77,7 @@ def density_numbers(vae: VAE, tests: list[Dataset], protocol: Protocol, tick: Ca
         about += "; no MPD and STD: q(z|x) is no diagonal Gaussian, and their closed form needs one"
     return {
         "protocol": about + (f". {test.note}" if test.note else ""),
+        "likelihood": likelihood(vae),
         "RE": bound.re,
         "KL": bound.kl,
         "ELBO": bound.elbo,
@@ -85,6 +87,13 @@ def density_numbers(vae: VAE, tests: list[Dataset], protocol: Protocol, tick: Ca
         "standard error of NLL": mass.nll_error,
         "ELBO of the NLL's images": mass.elbo,
     }
+
+
+@torch.no_grad()
+def likelihood(vae: VAE) -> str:
+    """Whether p(x|z) gives pixels probabilities, or densities, which may be over 1: the two must not be compared."""
+    p = vae.likelihood(vae.prior().sample((1,)))
+    return "densities" if isinstance(getattr(p, "base_dist", p), Normal) else "probabilities"
 
 
 def coded(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, tick: Callable[[], None]) -> list[Coded]:

@@ -74,7 +74,11 @@ def named(part: str, row: tuple[float, ...]) -> dict[str, float]:
 
 
 def density_rows(found: dict) -> list[dict]:
-    return [named("density", (*(found[key] for key in ("RE", "KL", "MPD", "STD")), -found["ELBO"], found["NLL"]))]
+    """Densities of continuous pixels have columns of their own: they are no probabilities, as the paper's are."""
+    row = named("density", (*(found[key] for key in ("RE", "KL", "MPD", "STD")), -found["ELBO"], found["NLL"]))
+    if found["likelihood"] == "probabilities":
+        return [row]
+    return [{f"{key} (densities)" if key in ("RE", "-ELBO", "NLL") else key: value for key, value in row.items()}]
 
 
 def clustering_rows(found: dict) -> list[dict]:

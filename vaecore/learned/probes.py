@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaecore.learned.clusters import must_be_codes, must_be_labels
+from vaecore.clusters import must_be_codes, must_be_labels
 
 Labelled = tuple[ArrayLike, ArrayLike]  # codes [N, D] and labels [N]
 Classify = Callable[[np.ndarray], np.ndarray]

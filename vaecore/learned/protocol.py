@@ -44,6 +44,9 @@ PROBED = (
 
 
 def must_suffice(splits: Mapping[str, Dataset], protocol: Protocol) -> None:
+    """ValueError where the images or the labels are too few for what is asked, before any work."""
+    if protocol.draws < 0:
+        raise ValueError(f"draws is {protocol.draws}; it must be at least 0, which is the mean of q(z|x).")
     name, labels = splits["train"].name, splits["train"].labels
     if labels is None:
         return
@@ -51,7 +54,8 @@ def must_suffice(splits: Mapping[str, Dataset], protocol: Protocol) -> None:
     lowest = min(there, len(splits["train"]))
     for what, counts, most in (("labels", protocol.labels, lowest), ("clusters", protocol.clusters, there)):
         if counts and max(counts) > most:
-            raise ValueError(f"{max(counts):,} {what} are asked, and there are {most:,} labelled images of {name}.")
+            there_are = f"there are {most:,} labelled training images of {name}"
+            raise ValueError(f"{max(counts):,} {what} are asked, and {there_are}: ask for fewer.")
     least = min((*protocol.labels, lowest, protocol.svm_labels or lowest))
     if least < NEIGHBOURS:
         raise ValueError(f"{least} labels are too few: KNN asks {NEIGHBOURS} neighbours.")
