@@ -179,20 +179,20 @@ def test_re_kl_and_nll_are_those_on_paper_for_a_linear_gaussian() -> None:
     loc, scale = [0.5, -1.0], [0.4, 0.7]
     vae = vaecore.VAE(StandardNormal(2), FixedEncoder(loc, scale), LinearDecoder(0.5)).double()
     x = vae.likelihood(torch.randn(40, 2).double()).sample()
-    found = learned.density(vae, x, samples=2000)
+    found = learned.density(vae, x, samples=500)
     weight, bias = vae.decoder.weight.detach(), vae.decoder.bias.detach()
     mean, var = torch.tensor(loc).double(), torch.tensor(scale).double().square()
     square = (x.flatten(1) - weight @ mean - bias).square().sum(1) + (weight.square() @ var).sum()
     re = float((square / (2 * 0.25)).mean()) + 16 * math.log(0.5 * math.sqrt(2 * math.pi))
     kl = float(0.5 * (mean.square() + var - 1 - var.log()).sum())
-    assert found.re == pytest.approx(re, abs=2)
+    assert found.re == pytest.approx(re, abs=4)
     assert found.kl == pytest.approx(kl, rel=1e-6)
-    assert found.elbo == pytest.approx(-re - kl, abs=2)
+    assert found.elbo == pytest.approx(-re - kl, abs=4)
     assert found.mpd == found.std == 0
     covariance = weight @ weight.T + 0.25 * torch.eye(16)
     truth = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x.flatten(1))
     wide = vaecore.VAE(StandardNormal(2), FixedEncoder([0.0, 0.0], [1.0, 1.0]), vae.decoder).double()
-    nll = learned.evidence(wide, x, samples=2000)
+    nll = learned.evidence(wide, x, samples=500)
     assert nll.nll == pytest.approx(-float(truth.mean()), abs=0.3)
     assert nll.elbo < -nll.nll
     assert nll.nll_error == pytest.approx(float(truth.std()) / math.sqrt(40), rel=0.1)
@@ -279,6 +279,11 @@ def test_bench_wants_measured_folders(digits: Path, capsys: pytest.CaptureFixtur
     ):
         assert main(["bench", *words]) == 1
         assert sentence in capsys.readouterr().err
+    for kept in ({"density": 1}, {"density": {}, "clustering": {}, "probes": {"rows": 3}}):
+        file = digits / "metrics.json"
+        file.write_text(json.dumps({"learned": kept}))
+        assert main(["bench", "learned", str(digits)]) == 1
+        assert "measure it again" in capsys.readouterr().err
 
 
 WRONG = {

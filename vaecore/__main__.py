@@ -388,11 +388,12 @@ def bench_learned(options: argparse.Namespace) -> dict | str:
         config, metrics = checkpoints.read_config(folder), checkpoints.read_metrics(folder)
         if not isinstance(metrics.get("learned"), dict):
             raise ValueError(f"{folder} keeps no such numbers: `python -m vaecore learned {folder} --keep` first.")
-        if missing := [part for part in learned.COLUMNS if not isinstance(metrics["learned"].get(part), dict)]:
-            raise ValueError(f"{folder}: learned in its metrics.json lacks {', '.join(missing)}.")
         kept[f"{label(config)}, D = {config['latent_dim']}, {Path(folder).name}"] = metrics["learned"]
-    tables = learned.beside(kept)
-    return learned.markdown(tables) if options.markdown else tables
+    try:
+        tables = learned.beside(kept)
+        return learned.markdown(tables) if options.markdown else tables
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("What a folder keeps is not what `learned --keep` writes: measure it again.") from None
 
 
 def bench_inference(options: argparse.Namespace) -> dict:

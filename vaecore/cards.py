@@ -53,7 +53,7 @@ def evaluation(results: dict | None) -> list[str]:
 
 def learned(results: dict | None) -> list[str]:
     """The MAE paper's numbers (`learned.measure`), each table under the protocol that it was measured by."""
-    if not isinstance(results, dict):
+    if not isinstance(results, dict) or not all(isinstance(part, dict) for part in results.values()):
         return []
     density, clustering, probes = (results[part] for part in ("density", "clustering", "probes"))
     measures = {name: f"{value:,.3f}" for name, value in density.items() if isinstance(value, float)}
