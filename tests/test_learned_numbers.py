@@ -242,10 +242,10 @@ def test_codes_of_draws_and_capped_svms_say_so(digits: Path, capsys: pytest.Capt
     assert "binarised 2 times: RE, KL, MPD and STD on 128 images" in found["density"]["protocol"]
     labels = {(row["probe"], row["asked"]): row for row in found["probes"]["rows"]}
     assert labels["svm-rbf", "all"]["labels"] == 50
-    assert labels["svm-rbf", "all"]["note"] == "an SVM was given at most 50 labels"
+    assert "an SVM was given at most 50 labels" in found["probes"]["protocol"]
     assert labels["knn", "all"]["labels"] == 1442
     assert labels["linear", "all"]["labels"] == 1298
-    assert "note" not in labels["svm-rbf", 40]
+    assert labels["svm-rbf", 40]["labels"] == 40
 
 
 @pytest.mark.parametrize("row", learned.TABLES["density"].items(), ids=str)
@@ -298,6 +298,8 @@ WRONG = {
     "two classes": lambda z, y: learned.probe("svm-rbf", z, 0 * y, z, y),
     "asks 10 neighbours": lambda z, y: learned.probe("knn", z[:9], y[:9], z, y),
     "4 dimensions and the test codes 2": lambda z, y: learned.probe("linear", z, y, z[:, :2], y),
+    "none is negative": lambda z, y: learned.probe("linear", z, y - 1, z, y),
+    "labels have shape": lambda z, y: learned.probe("linear", z, y, z, y, valid=(z, y[:3])),
     "301 labels cannot be drawn": lambda z, y: learned.labelled_subset(y, 301),
     "labels under 2": lambda z, y: learned.confusion(y, y, 3, 2),
     "at least 2 images": lambda z, y: learned.density(perturbed("vae", "small", "bernoulli"), images(1)),

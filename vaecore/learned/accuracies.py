@@ -36,8 +36,7 @@ def probed(
     (z, y), valid, test = sets
     there = min(own, len(y)) if kind == "linear" else len(y)
     wanted = there if count is None else count
-    cut = protocol.svm_labels if kind.startswith("svm") and protocol.svm_labels else wanted
-    taken = min(wanted, cut)
+    taken = min(wanted, protocol.svm_labels or wanted) if kind.startswith("svm") else wanted
     # All labels are one subset: of these probes only the linear one has randomness of its own.
     runs = protocol.runs if taken < there or kind == "linear" else 1
     found = []
@@ -45,8 +44,7 @@ def probed(
         rows = labelled_subset(y[:there], taken, seed)
         found.append(probe(kind, z[rows], y[rows], *test, seed, valid=valid))
     tick()
-    row = {"probe": kind, "labels": taken, "asked": "all" if count is None else count, **summary(found)}
-    return row | ({"note": f"an SVM was given at most {cut:,} labels"} if taken < wanted else {})
+    return {"probe": kind, "labels": taken, "asked": "all" if count is None else count, **summary(found)}
 
 
 def summary(runs: list[float]) -> dict:

@@ -41,7 +41,10 @@ def measure(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, on_even
     asked = [(kind, count) for kind in PROBES for count in (*protocol.labels, None)]
     own = len(splits["train"])
     probes = [probed(kind, count, (train, valid, test), own, protocol, tick) for kind, count in asked]
-    found["probes"] = {"protocol": f"{about}; {PROBED.format(runs=protocol.runs)}", "rows": probes}
+    about = f"{about}; {PROBED.format(runs=protocol.runs)}"
+    if protocol.svm_labels:
+        about += f"; an SVM was given at most {protocol.svm_labels:,} labels"
+    found["probes"] = {"protocol": about, "rows": probes}
     return found
 
 

@@ -39,7 +39,8 @@ def probe(
     if (y == y[0]).all():
         raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
     if kind == "linear":
-        classify = linear(z, y, seed, (z, y) if valid is None else tuple(map(np.asarray, valid)))
+        others = must_be_codes(z if valid is None else valid[0])
+        classify = linear(z, y, seed, (others, must_be_labels(y if valid is None else valid[1], len(others))))
     else:
         classify = PROBES[kind](z, y)
     return float((classify(test) == truth).mean())
