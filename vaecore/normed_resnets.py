@@ -55,6 +55,20 @@ def normed_encoder(data_shape: Shape, features: int, width: int, layers: int) ->
     return nn.Sequential(*blocks, whole, nn.ELU(), nn.Flatten(), last).to(memory_format=torch.channels_last)
 
 
+class Apart(nn.ConvTranspose2d):
+    """The 1 x 1 transposed convolution of stride 2: each pixel by itself, then laid apart between zeros.
+
+    torch 2.13's own corrupts memory in its backward pass, channels last and to a single channel.
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        high, wide = (2 * side - 1 + odd for side, odd in zip(h.shape[2:], self.output_padding, strict=True))
+        made = torch.einsum("bihw,io->bohw", h, self.weight[..., 0, 0])
+        laid = made.new_zeros(len(h), self.out_channels, high, wide)
+        laid[:, :, ::2, ::2] = made
+        return laid + self.bias[:, None, None]
+
+
 def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) -> nn.Sequential:
     """z [B, D] to [B, C, H, W], with no activation after the last block."""
     channels, steps = (*widths(width, layers)[::-1], data_shape[0]), sizes(data_shape, layers)[::-1]
@@ -62,9 +76,9 @@ def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) 
     made += [normed(nn.ConvTranspose2d(latent_dim, channels[0], steps[0])), nn.ELU()]
     for k, ((before, after), (low, high)) in enumerate(zip(pairwise(channels), pairwise(steps), strict=True)):
         odd = tuple(b - 2 * a + 1 for a, b in zip(low, high, strict=True))
-        up, shortcut = (normed(deconvolution(before, after, 2, odd, kernel)) for kernel in (3, 1))
+        up = normed(deconvolution(before, after, 2, odd))
+        shortcut = normed(Apart(before, after, 1, 2, output_padding=odd))
         made.append(ResidualSum(up, normed(convolution(after, after, 1)), shortcut, last=k == layers - 1))
-    # Not channels last: torch 2.13's 1 x 1 transposed convolution to a single channel then writes beyond its memory.
     return nn.Sequential(*made)
 
 
