@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from vaecore.resnets import Shape, convolution, deconvolution
+from vaecore.resnets import Shape, convolution
 from vaecore.weightnorm import normed
 
 
@@ -55,18 +55,19 @@ def normed_encoder(data_shape: Shape, features: int, width: int, layers: int) ->
     return nn.Sequential(*blocks, whole, nn.ELU(), nn.Flatten(), last).to(memory_format=torch.channels_last)
 
 
-class Apart(nn.ConvTranspose2d):
-    """The 1 x 1 transposed convolution of stride 2: each pixel by itself, then laid apart between zeros.
+class Apart(nn.Module):
+    """Pixels laid apart between zeros, [B, C, H, W] to [B, C, 2 H - 1 + odd, ...]: a convolution of it is a transposed
+    one of stride 2. torch 2.13's own has corrupted memory here in its backward pass, to a single channel."""
 
-    torch 2.13's own corrupts memory in its backward pass, channels last and to a single channel.
-    """
+    def __init__(self, odd: tuple[int, int]) -> None:
+        super().__init__()
+        self.odd = odd
 
     def forward(self, h: Tensor) -> Tensor:
-        high, wide = (2 * side - 1 + odd for side, odd in zip(h.shape[2:], self.output_padding, strict=True))
-        made = torch.einsum("bihw,io->bohw", h, self.weight[..., 0, 0])
-        laid = made.new_zeros(len(h), self.out_channels, high, wide)
-        laid[:, :, ::2, ::2] = made
-        return laid + self.bias[:, None, None]
+        size = [2 * side - 1 + odd for side, odd in zip(h.shape[2:], self.odd, strict=True)]
+        laid = h.new_zeros(*h.shape[:2], *size)
+        laid[:, :, ::2, ::2] = h
+        return laid
 
 
 def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) -> nn.Sequential:
@@ -76,8 +77,7 @@ def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) 
     made += [normed(nn.ConvTranspose2d(latent_dim, channels[0], steps[0])), nn.ELU()]
     for k, ((before, after), (low, high)) in enumerate(zip(pairwise(channels), pairwise(steps), strict=True)):
         odd = tuple(b - 2 * a + 1 for a, b in zip(low, high, strict=True))
-        up = normed(deconvolution(before, after, 2, odd))
-        shortcut = normed(Apart(before, after, 1, 2, output_padding=odd))
+        up, shortcut = (nn.Sequential(Apart(odd), normed(convolution(before, after, 1, kernel))) for kernel in (3, 1))
         made.append(ResidualSum(up, normed(convolution(after, after, 1)), shortcut, last=k == layers - 1))
     return nn.Sequential(*made)
 
