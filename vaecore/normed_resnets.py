@@ -27,6 +27,14 @@ class ResidualSum(nn.Module):
         return self.act(self.shortcut(h) + self.second(elu(self.first(h))))
 
 
+class EverySecond(nn.Module):
+    """Every second pixel: then a 1 x 1 convolution is one of stride 2, whose backward pass in torch 2.13 (oneDNN, one
+    channel) writes beyond its memory."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h[:, :, ::2, ::2]
+
+
 def sizes(data_shape: Shape, layers: int) -> list[tuple[int, int]]:
     """Height and width before and after each of the encoder's blocks."""
     found = [data_shape[1:]]
@@ -46,7 +54,7 @@ def normed_encoder(data_shape: Shape, features: int, width: int, layers: int) ->
         ResidualSum(
             normed(convolution(before, after, 2)),
             normed(convolution(after, after, 1)),
-            normed(convolution(before, after, 2, kernel=1)),
+            nn.Sequential(EverySecond(), normed(convolution(before, after, 1, kernel=1))),
         )
         for before, after in pairwise((data_shape[0], *widths(width, layers)))
     ]
