@@ -18,6 +18,7 @@ from vaecore.averaging import Average
 from vaecore.lossy import LossyPixelCNN
 from vaecore.mutual import closeness, mean_pairwise, pairwise_kl, spread
 from vaecore.nets import count
+from vaecore.normed_resnets import Apart
 from vaecore.objectives import Batch
 from vaecore.pixelcnn import Pixels
 from vaecore.priors import AutoregressivePrior, StandardNormal
@@ -196,6 +197,13 @@ def test_they_arrive_at_any_size_and_number_of_channels(shape: tuple[int, int, i
             x = torch.rand(2, *shape)
             assert vae.likelihood(vae.posterior(x).mean).event_shape == shape
             assert vae.elbo(x).isfinite().all()
+
+
+def test_a_convolution_of_pixels_laid_apart_is_the_transposed_one() -> None:
+    layer, h = nn.ConvTranspose2d(3, 2, 3, 2, 1, output_padding=(0, 1)), torch.randn(4, 3, 5, 4)
+    weight = layer.weight.flip(2, 3).transpose(0, 1)
+    laid = nn.functional.conv2d(Apart((0, 1))(h), weight, layer.bias, padding=1)
+    torch.testing.assert_close(laid, layer(h), atol=1e-5, rtol=1e-4)
 
 
 def test_a_weight_normed_layer_is_gain_times_direction() -> None:

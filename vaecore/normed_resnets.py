@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from vaecore.resnets import Shape, convolution, deconvolution
+from vaecore.resnets import Shape, convolution
 from vaecore.weightnorm import normed
 
 
@@ -25,6 +25,14 @@ class ResidualSum(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         return self.act(self.shortcut(h) + self.second(elu(self.first(h))))
+
+
+class EverySecond(nn.Module):
+    """Every second pixel: then a 1 x 1 convolution is one of stride 2, whose backward pass in torch 2.13 (oneDNN, one
+    channel) writes beyond its memory."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h[:, :, ::2, ::2]
 
 
 def sizes(data_shape: Shape, layers: int) -> list[tuple[int, int]]:
@@ -46,13 +54,28 @@ def normed_encoder(data_shape: Shape, features: int, width: int, layers: int) ->
         ResidualSum(
             normed(convolution(before, after, 2)),
             normed(convolution(after, after, 1)),
-            normed(convolution(before, after, 2, kernel=1)),
+            nn.Sequential(EverySecond(), normed(convolution(before, after, 1, kernel=1))),
         )
         for before, after in pairwise((data_shape[0], *widths(width, layers)))
     ]
     whole = normed(nn.Conv2d(widths(width, layers)[-1], 8 * width, sizes(data_shape, layers)[-1]))
     last = normed(nn.Linear(8 * width, features))
     return nn.Sequential(*blocks, whole, nn.ELU(), nn.Flatten(), last).to(memory_format=torch.channels_last)
+
+
+class Apart(nn.Module):
+    """Pixels laid apart between zeros, [B, C, H, W] to [B, C, 2 H - 1 + odd, ...]: a convolution of it is a transposed
+    one of stride 2. torch 2.13's own has corrupted memory here in its backward pass, to a single channel."""
+
+    def __init__(self, odd: tuple[int, int]) -> None:
+        super().__init__()
+        self.odd = odd
+
+    def forward(self, h: Tensor) -> Tensor:
+        size = [2 * side - 1 + odd for side, odd in zip(h.shape[2:], self.odd, strict=True)]
+        laid = h.new_zeros(*h.shape[:2], *size)
+        laid[:, :, ::2, ::2] = h
+        return laid
 
 
 def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) -> nn.Sequential:
@@ -62,9 +85,8 @@ def normed_decoder(latent_dim: int, data_shape: Shape, width: int, layers: int) 
     made += [normed(nn.ConvTranspose2d(latent_dim, channels[0], steps[0])), nn.ELU()]
     for k, ((before, after), (low, high)) in enumerate(zip(pairwise(channels), pairwise(steps), strict=True)):
         odd = tuple(b - 2 * a + 1 for a, b in zip(low, high, strict=True))
-        up, shortcut = (normed(deconvolution(before, after, 2, odd, kernel)) for kernel in (3, 1))
+        up, shortcut = (nn.Sequential(Apart(odd), normed(convolution(before, after, 1, kernel))) for kernel in (3, 1))
         made.append(ResidualSum(up, normed(convolution(after, after, 1)), shortcut, last=k == layers - 1))
-    # Not channels last: torch 2.13's 1 x 1 transposed convolution to a single channel then writes beyond its memory.
     return nn.Sequential(*made)
 
 
