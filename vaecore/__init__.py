@@ -23,6 +23,7 @@ _MODULES = (
     "datasets",
     "evaluation",
     "exact",
+    "learned",
     "objectives",
     "paths",
     "recipes",
