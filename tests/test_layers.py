@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "datasets distributions flows resnets nets realnvp safefiles encoders priors processes pixelcnn decoders vae "
     "refine mutual objectives options ranks exact paths recipes cards checkpoints training evaluation aggregate "
-    "analysis learned timing tables memory __init__ __main__"
+    "analysis learned embedding timing tables memory __init__ __main__"
 ).split()
 
 

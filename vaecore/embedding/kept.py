@@ -11,7 +11,7 @@ from vaecore.checkpoints import load, read_config, read_kept, write_kept
 from vaecore.datasets import Dataset
 from vaecore.embedding.neighbours import FEWEST, METHODS, MOST, embed
 from vaecore.embedding.parts import gather, stratified
-from vaecore.evaluation import encode
+from vaecore.learned import codes
 
 
 class Settings(NamedTuple):
@@ -48,8 +48,8 @@ def embed_checkpoints(
                 on_event(event | {"step": before * steps + event["step"], "steps": len(sets) * steps})
 
         rows = stratified(len(data), settings.points, settings.seed, data.labels)
-        codes, _ = encode(load(folder), data.images[rows], chunk=256)
-        places = None if stop() else embed(codes, settings.method, settings.seed, report, stop)
+        found = codes(load(folder), data.images[rows], batch=256)
+        places = None if stop() else embed(found, settings.method, settings.seed, report, stop)
         if places is None:
             break
         files.append(write_kept(folder, name(settings), {"places": places, "rows": rows.to(torch.int32)}))

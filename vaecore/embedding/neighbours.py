@@ -34,6 +34,7 @@ def embed(
     """
     check(codes, method, seed)
     values, report = codes.float().numpy(), on_event or (lambda event: None)
+    report({"event": "step", "step": 1, "steps": STEPS[method]})  # neighbours come first, and take their time
     try:
         places = (tsne if method == "tsne" else umap)(values, seed, report, stop)
     except Stopped:
@@ -67,7 +68,7 @@ class Listener(io.TextIOBase):
 
     def write(self, text: str) -> int:
         for found in self.pattern.findall(text):
-            self.report({"event": "step", "step": min(int(found), self.steps), "steps": self.steps})
+            self.report({"event": "step", "step": max(1, int(found)), "steps": self.steps})
         if not self.ended and self.stop():
             self.ended = True
             raise Stopped

@@ -1,0 +1,97 @@
+"""K-means of the codes, and probes on them, computed once and kept; and the paper's numbers. Beside session.py."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from app import holes, learned
+from app.session import Checkpoint
+
+FEWEST, MOST = 2, 50  # clusters
+RULES = {"majority": "majority", "closest": "closest sample"}
+PROBES = {"knn": "KNN", "linear": "linear"}
+# Ma et al. 2019, Table 2, MNIST, %: K-means with K = 10, 20, 30 (labels by the closest sample), then KNN and linear
+# with 100, 1000 and all labels; means of 5 runs.
+PAPER = {
+    "ResNet VAE w. AF": ((67.3, 81.6, 86.6), (77.4, 94.3, 98.1), (84.6, 94.3, 97.4)),
+    "Lossy VAE": ((68.1, 74.0, 79.1), (75.7, 90.0, 95.6), (86.4, 93.7, 96.1)),
+    "MAE: η = 1.0, γ = 0.1": ((82.7, 92.3, 93.0), (86.6, 95.5, 97.8), (91.1, 96.3, 98.3)),
+    "MAE: η = 0.5, γ = 0.5": ((84.7, 92.6, 93.2), (86.3, 96.3, 98.0), (90.6, 96.1, 98.1)),
+    "MAE: η = 1.0, γ = 0.5": ((91.2, 92.6, 93.6), (86.7, 95.9, 98.2), (91.5, 96.4, 98.4)),
+    "MAE: η = 2.0, γ = 0.5": ((78.2, 92.0, 92.8), (85.5, 96.4, 98.2), (90.7, 96.0, 98.0)),
+    "MAE: η = 2.0, γ = 1.0": ((83.1, 92.3, 94.3), (86.2, 96.6, 98.1), (90.0, 95.7, 98.0)),
+}
+PAPER_CLUSTERS, PAPER_LABELS = (10, 20, 30), ("100", "1000", "all")
+PAPER_DATA = ("mnist", "dynamic_mnist", "static_mnist")
+
+
+class Grouping(NamedTuple):
+    """K and the seed of K-means."""
+
+    clusters: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Which cluster each training and each test code is in, what label a cluster has by each rule, and how good."""
+
+    members: np.ndarray
+    assigned: np.ndarray
+    labels: dict[str, np.ndarray]
+    accuracy: dict[str, float]  # of the test codes
+    confusion: np.ndarray  # [clusters, classes] of the test codes
+
+    def of(self, split: str) -> np.ndarray:
+        """Of a split's images [N]."""
+        parts = {"test": [self.assigned], "train": [self.members], "all": [self.assigned, self.members]}
+        return np.concatenate(parts[split])
+
+
+def clusters(checkpoint: Checkpoint, grouping: Grouping) -> Clusters:
+    """K-means of the training codes, those held out among them; the test codes go to the closest centre."""
+    return _clusters(holes.body(checkpoint.digest, checkpoint), grouping, checkpoint)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _clusters(body: str, grouping: Grouping, _checkpoint: Checkpoint) -> Clusters:  # noqa: ARG001
+    from threadpoolctl import threadpool_limits
+
+    from vaecore.learned import cluster_accuracy, confusion, kmeans, label_clusters
+
+    (train, labels), (test, truth) = (known(_checkpoint, split) for split in ("train", "test"))
+    with threadpool_limits(1):  # two threads on busy cores wait for each other
+        fit = kmeans(train, grouping.clusters, grouping.seed)
+        named = {rule: label_clusters(fit, train, labels, rule) for rule in RULES}
+        assigned = fit.predict(test)
+    classes = int(max(labels.max(), truth.max())) + 1
+    accuracy = {rule: cluster_accuracy(assigned, own, truth) for rule, own in named.items()}
+    return Clusters(fit.members, assigned, named, accuracy, confusion(assigned, truth, grouping.clusters, classes))
+
+
+def known(checkpoint: Checkpoint, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and labels of a split; ValueError where it has no labels."""
+    loc = learned.coded(checkpoint, split)[0]
+    labels = learned.labels(checkpoint.dataset, learned.rows_of(checkpoint.dataset, split))
+    if labels is None:
+        raise ValueError(f"{checkpoint.dataset} has no labels: clusters and probes cannot be scored.")
+    return loc, labels
+
+
+def probed(checkpoint: Checkpoint, count: int | None, seed: int) -> dict[str, float]:
+    """The accuracy on the test codes of each probe, trained with so many labels drawn by the seed; None: all."""
+    return _probed(holes.body(checkpoint.digest, checkpoint), count, seed, checkpoint)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _probed(body: str, count: int | None, seed: int, _checkpoint: Checkpoint) -> dict[str, float]:  # noqa: ARG001
+    from threadpoolctl import threadpool_limits
+
+    from vaecore.learned import labelled_subset, probe
+
+    (train, labels), test = (known(_checkpoint, split) for split in ("train", "test"))
+    rows = np.arange(len(labels)) if count is None else labelled_subset(labels, count, seed)
+    with threadpool_limits(1):
+        return {kind: probe(kind, train[rows], labels[rows], *test, seed=seed) for kind in PROBES}
