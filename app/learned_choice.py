@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from app import jobs, learned, learned_chosen, learned_colours, learned_map, panels, ranking, session, watching
+from app import jobs, learned, learned_colours, learned_map, panels, ranking, session, watching
 from app.jobs import Job
 from app.learned import SPLITS
 from app.learned_colours import COLOURS, Colour, Painted
 from app.learned_map import METHODS, POINTS, Map, Shown, View
+from app.learned_selection import SEEDS
 from app.session import Checkpoint
 
 # Seconds of t-SNE and UMAP for so many points, on one core of 2024, without the compilation of UMAP.
@@ -39,9 +40,7 @@ def controls(checkpoints: list[Checkpoint]) -> None:
                     format_func=lambda text: f"{int(text):,}",
                     width=110,
                 )
-                st.number_input(
-                    "Seed", 0, learned_chosen.SEEDS - 1, key="learned_seed", persist_state="session", width=120
-                )
+                st.number_input("Seed", 0, SEEDS - 1, key="learned_seed", persist_state="session", width=120)
         st.segmented_control("Colour", colours, key="learned_colour", format_func=COLOURS.get, **kept)
 
 
@@ -51,8 +50,7 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
     for one in checkpoints:
         said = f"Encoding the {SPLITS[view.split]} images with {one.name}, once"
         with panels.sentences():
-            split = "all" if colour.kind in ("cluster", "error") else view.split  # K-means needs training codes
-            learned.prepare(one, split, lambda share, said=said: slot.progress(share, text=said))
+            learned.prepare(one, view.split, lambda share, said=said: slot.progress(share, text=said))
             learned.coded(one, view.split)
             learned_colours.prepare(
                 one,
@@ -87,8 +85,9 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     text, way = st.columns([5, 1], vertical_alignment="center")
     text.info(
         f"{METHODS[view.method]} of {count:,} of the {SPLITS[view.split]} images, as many of each label, seed "
-        f"{view.seed}, has not been computed for {names}. It takes {ranking.duration(seconds(view, count, len(absent)))}, "
-        "in the background, and is kept with the checkpoint. PCA of all is there at once."
+        f"{view.seed}, has not been computed for {names}. It takes "
+        f"{ranking.duration(seconds(view, count, len(absent)))}, in the background, and is kept with the checkpoint. "
+        "PCA of all is there at once."
     )
     if way.button("Compute", key="learned_embed", icon=":material/play_circle:", width="stretch"):
         with panels.sentences():
@@ -114,9 +113,9 @@ def seconds(view: View, count: int, checkpoints: int) -> float:
 
 def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: str) -> dict:
     """One map, as the component takes it."""
-    title = f"{name}: {own.note}"
     return {
-        "title": title,
+        "title": name,
+        "note": own.note,
         "alt": f"Map of {len(own.places):,} codes of {checkpoint.name}, coloured by {what}. {own.note}.",
         "places": own.name,
         "values": colour.name,

@@ -1,4 +1,4 @@
-"""What the person chose on the page of codes, kept in its address: checkpoints, map, colour, clusters, selection, seeds.
+"""What the person chose on the page of codes, kept in its address: map, colour, clusters, selection, seeds.
 
 A selection is what was enclosed in one map, or one class of a legend: the address carries the line's corners, so that a
 link selects the same images.
@@ -15,14 +15,14 @@ from app.learned import SPLITS
 from app.learned_clusters import Grouping
 from app.learned_colours import COLOURS, Colour, painted
 from app.learned_map import METHODS, POINTS, Shown, View
+from app.learned_selection import SEEDS
 from app.session import Checkpoint
 
 BESIDE = Company("learned_with", 3, choices.alike, "")
 CORNERS, REACH = 60, 2 * learned_map.EXTENT  # of a line: how many, and how far from 0
-SEEDS = 10**6
 # The address's names, where they are kept, and what they are at first.
 NUMBERS = {"seed": (0, SEEDS), "k": (10, learned_clusters.MOST + 1), "kseed": (0, SEEDS), "draw": (0, SEEDS)}
-NUMBERS |= {"samples": (0, SEEDS), "lseed": (0, SEEDS)}
+NUMBERS |= {"pick": (0, SEEDS), "samples": (0, SEEDS), "lseed": (0, SEEDS)}
 WORDS = {
     "split": tuple(SPLITS),
     "map": tuple(METHODS),
@@ -128,12 +128,16 @@ def selected(
         return None
     checkpoint = checkpoints[chosen.panel]
     if isinstance(chosen.body, int):
+        if chosen.source in ("cluster", "error") and not learned_clusters.clusters(checkpoint, colour.grouping).done:
+            return None
         known = painted(checkpoint, colour._replace(kind=chosen.source), these)
         return known.values == chosen.body if "names" in known.legend else None
     if (chosen.source == "z") != (checkpoint.latent == 2):
         return None
     source = these if chosen.source == "z" else learned_map.shown([checkpoint], view._replace(method=chosen.source))
-    found = learned_map.map_of(checkpoint, view._replace(method="pca" if chosen.source == "z" else chosen.source), source)
+    found = learned_map.map_of(
+        checkpoint, view._replace(method="pca" if chosen.source == "z" else chosen.source), source
+    )
     if found is None:
         return None
     return np.isin(these.rows, source.rows[within(found.places, chosen.body)])

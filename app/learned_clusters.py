@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import streamlit as st
 
-from app import holes, learned
+from app import holes, learned, learned_later
+from app.holes import Report
+from app.learned_later import Work
 from app.session import Checkpoint
 
 FEWEST, MOST = 2, 50  # clusters
@@ -50,18 +51,20 @@ class Clusters:
         return np.concatenate(parts[split])
 
 
-def clusters(checkpoint: Checkpoint, grouping: Grouping) -> Clusters:
+def clusters(checkpoint: Checkpoint, grouping: Grouping) -> Work:
     """K-means of the training codes, those held out among them; the test codes go to the closest centre."""
-    return _clusters(holes.body(checkpoint.digest, checkpoint), grouping, checkpoint)
+    key = ("clusters", holes.body(checkpoint.digest, checkpoint), grouping)
+    return learned_later.fetch(key, lambda report: grouped(checkpoint, grouping, report))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _clusters(body: str, grouping: Grouping, _checkpoint: Checkpoint) -> Clusters:  # noqa: ARG001
+def grouped(checkpoint: Checkpoint, grouping: Grouping, report: Report) -> Clusters:
     from threadpoolctl import threadpool_limits
 
     from vaecore.learned import cluster_accuracy, confusion, kmeans, label_clusters
 
-    (train, labels), (test, truth) = (known(_checkpoint, split) for split in ("train", "test"))
+    learned.prepare(checkpoint, "all", lambda share: report(0.8 * share))
+    (train, labels), (test, truth) = (known(checkpoint, split) for split in ("train", "test"))
+    report(0.85)
     with threadpool_limits(1):  # two threads on busy cores wait for each other
         fit = kmeans(train, grouping.clusters, grouping.seed)
         named = {rule: label_clusters(fit, train, labels, rule) for rule in RULES}
@@ -80,18 +83,20 @@ def known(checkpoint: Checkpoint, split: str) -> tuple[np.ndarray, np.ndarray]:
     return loc, labels
 
 
-def probed(checkpoint: Checkpoint, count: int | None, seed: int) -> dict[str, float]:
+def probed(checkpoint: Checkpoint, count: int | None, seed: int) -> Work:
     """The accuracy on the test codes of each probe, trained with so many labels drawn by the seed; None: all."""
-    return _probed(holes.body(checkpoint.digest, checkpoint), count, seed, checkpoint)
+    key = ("probes", holes.body(checkpoint.digest, checkpoint), count, seed)
+    return learned_later.fetch(key, lambda report: trained(checkpoint, count, seed, report))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _probed(body: str, count: int | None, seed: int, _checkpoint: Checkpoint) -> dict[str, float]:  # noqa: ARG001
+def trained(checkpoint: Checkpoint, count: int | None, seed: int, report: Report) -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from vaecore.learned import labelled_subset, probe
 
-    (train, labels), test = (known(_checkpoint, split) for split in ("train", "test"))
+    learned.prepare(checkpoint, "all", lambda share: report(0.6 * share))
+    (train, labels), test = (known(checkpoint, split) for split in ("train", "test"))
+    report(0.65)
     rows = np.arange(len(labels)) if count is None else labelled_subset(labels, count, seed)
     with threadpool_limits(1):
         return {kind: probe(kind, train[rows], labels[rows], *test, seed=seed) for kind in PROBES}

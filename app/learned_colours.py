@@ -73,7 +73,7 @@ def by_label(name: str, these: Shown) -> Painted:
 
 def by_cluster(name: str, checkpoint: Checkpoint, grouping: Grouping, these: Shown) -> Painted:
     """Each cluster in the colour of its label, further ones of that label in lighter and darker shades."""
-    found = learned_clusters.clusters(checkpoint, grouping)
+    found = learned_clusters.clusters(checkpoint, grouping).value
     label = found.labels["majority"]
     names = [f"{k} ({label[k]})" for k in range(len(label))]
     seen: dict[int, int] = {}
@@ -86,7 +86,7 @@ def by_cluster(name: str, checkpoint: Checkpoint, grouping: Grouping, these: Sho
 
 
 def by_error(name: str, checkpoint: Checkpoint, grouping: Grouping, these: Shown) -> Painted:
-    found = learned_clusters.clusters(checkpoint, grouping)
+    found = learned_clusters.clusters(checkpoint, grouping).value
     guess = found.labels["majority"][found.of(these.split)[these.places]]
     wrong = guess != learned.labels(these.dataset, these.rows)
     names = [f"right ({int((~wrong).sum()):,})", f"wrong ({int(wrong.sum()):,})"]

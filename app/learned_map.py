@@ -95,9 +95,9 @@ def flat(digest: str, split: str, _checkpoint: Checkpoint) -> Map:
 
     loc, _ = learned.coded(_checkpoint, split)
     if _checkpoint.latent == 2:
-        return finished("z", digest[:16], loc, "z itself: two dimensions need no projection")
+        return finished("z", digest[:16], loc, "z itself")
     places, shares = pca(torch.from_numpy(loc))
-    note = f"PCA of {len(loc):,} codes: {100 * float(shares.sum()):.0f} % of their variance"
+    note = f"PCA, {100 * float(shares.sum()):.0f} % of the variance"
     return finished("pca", f"{digest[:16]}-pca", places.numpy(), note)
 
 
@@ -116,7 +116,7 @@ def embedded(
     places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places))
     if places is None:
         return None
-    note = f"{METHODS[view.method]} of {len(places):,} codes, seed {view.seed}: its axes and far distances mean nothing"
+    note = f"{METHODS[view.method]}, {len(places):,} codes, seed {view.seed}"
     return finished(view.method, "-".join(map(str, (digest[:16], *view))), places.numpy(), note)
 
 

@@ -2,7 +2,17 @@
 
 import streamlit as st
 
-from app import learned_choice, learned_chosen, learned_colours, learned_selection, learned_widgets, panels
+from app import (
+    learned_choice,
+    learned_chosen,
+    learned_clusters,
+    learned_colours,
+    learned_later,
+    learned_selection,
+    learned_widgets,
+    learned_words,
+    panels,
+)
 from app.learned_colours import COLOURS, Colour, Painted
 from app.learned_map import Map, Shown, View
 from app.session import Checkpoint
@@ -12,14 +22,24 @@ def maps(checkpoints: list[Checkpoint], names: list[str], view: View, colour: Co
     """The maps that are there, with what they need, and beside them what is selected."""
     found = learned_choice.embedded(checkpoints, view, these)
     shown = [one for one in checkpoints if one.name in found]
-    with st.spinner("Colouring"):
-        colours = {one.name: learned_colours.painted(one, colour, these) for one in shown}
     if not shown:
         return
-    learned_widgets.send_all(these, list(found.values()), list(colours.values()))
+    if colour.kind in ("cluster", "error"):
+        works = [learned_clusters.clusters(one, colour.grouping) for one in shown]
+        if not all(work.done for work in works):
+            learned_later.follow(works, "Clustering the codes, by which the map is coloured")
+            return
+    colours = {one.name: learned_colours.painted(one, colour, these) for one in shown}
     named = dict(zip((one.name for one in checkpoints), names, strict=True))
     explore(checkpoints, named, view, colour, these, found, colours)
-    learned_widgets.courier(these.dataset)
+    st.html(HIDDEN)
+    with st.container(key="learned_parcels"):
+        learned_widgets.send_all(these, list(found.values()), list(colours.values()))
+        learned_widgets.courier(these.dataset)
+
+
+# What only carries numbers takes no room.
+HIDDEN = "<style>.st-key-learned_parcels { position: absolute; width: 1px; height: 1px; overflow: hidden; }</style>"
 
 
 @st.fragment
@@ -44,10 +64,13 @@ def explore(
         learned_widgets.scatter(
             these, entries, sent(chosen, places), mask, lambda said: select(said, places, sources, colour.kind)
         )
-    with side, panels.sentences():
-        learned_selection.panel(
-            shown, [names[one.name] for one in shown], these, mask, st.session_state["learned_draw"]
-        )
+        way = view.method if any(one.latent > 2 for one in shown) else "z"
+        st.caption(f"{len(these.rows):,} images. {learned_words.WAYS[way]}")
+    with side:
+        learned_selection.panel(these, mask)
+    if mask is not None and mask.any():
+        with panels.sentences():
+            learned_selection.pictures(shown, [names[one.name] for one in shown], these.dataset, these.rows[mask])
     learned_chosen.write_address(checkpoints)
 
 

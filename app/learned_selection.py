@@ -9,10 +9,11 @@ from app import between, figures, figures_between, learned, session
 from app.learned_map import Shown
 from app.session import Checkpoint
 
+SEEDS = 10**6
 MOST, FEW = 60, 16  # images shown, and where a decoder draws pixel after pixel
 
 
-def panel(checkpoints: list[Checkpoint], names: list[str], these: Shown, mask: np.ndarray | None, draw: int) -> None:
+def panel(these: Shown, mask: np.ndarray | None) -> None:
     """What the selected images share; without a selection, how to make one."""
     if mask is None:
         st.markdown("**Enclose points in a map** to see their images, their reconstructions and what they share.")
@@ -27,13 +28,13 @@ def panel(checkpoints: list[Checkpoint], names: list[str], these: Shown, mask: n
         return
     known = learned.labels(these.dataset, rows)
     st.html(f"{STYLE}<section class='common' data-selected='{len(rows)}'>{summary(these, rows, known)}</section>")
-    pictures(checkpoints, names, these.dataset, rows, draw)
 
 
 def summary(these: Shown, rows: np.ndarray, known: np.ndarray | None) -> str:
     mean = learned.images(these.dataset, rows).mean(0).numpy()
     said = f"{len(rows):,} of {len(these.rows):,} images" + ("" if known is None else f": {mostly(known)}")
-    figure = f"<figure><img src='{figures.data_uri(mean)}' alt='Mean of the selected images'><figcaption>mean image</figcaption></figure>"
+    picture = f"<img src='{figures.data_uri(mean)}' alt='Mean of the selected images'>"
+    figure = f"<figure>{picture}<figcaption>mean image</figcaption></figure>"
     return f"<p>{escape(said)}</p><div>{figure}{'' if known is None else bars(known)}</div>"
 
 
@@ -63,17 +64,29 @@ def bars(known: np.ndarray) -> str:
     return f"<table><caption>images of each label</caption>{rows}</table>"
 
 
-def pictures(checkpoints: list[Checkpoint], names: list[str], dataset: str, rows: np.ndarray, draw: int) -> None:
+def pictures(checkpoints: list[Checkpoint], names: list[str], dataset: str, rows: np.ndarray) -> None:
     """Some of the images, drawn at random by the seed, each with every checkpoint's reconstruction to its right."""
-    most = FEW if any(map(between.draws_pixels, checkpoints)) else MOST
-    chosen = rows if len(rows) <= most else np.sort(np.random.default_rng(draw).choice(rows, most, replace=False))
-    which = "all of them" if len(rows) <= most else f"{most} of them, drawn at random by seed {draw}"
+    seed, most = st.session_state["learned_pick"], FEW if any(map(between.draws_pixels, checkpoints)) else MOST
+    chosen = rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     order = " | ".join(["image", *names]) if len(checkpoints) > 1 else "image | reconstruction"
-    st.caption(f"{which[0].upper()}{which[1:]}, side by side: {order}.")
+    which = "All of them" if len(rows) <= most else f"{most} of the {len(rows):,}, drawn at random"
+    said, button = st.columns([5, 1], vertical_alignment="bottom")
+    said.caption(f"{which}, side by side: {order}.")
+    if len(rows) > most:
+        with button.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button("Draw others", key="learned_repick", on_click=draw_others, args=("learned_pick",))
+            st.caption(f"seed {seed}", width="content")
     with st.spinner("Reconstructing"):
-        groups = together(checkpoints, dataset, chosen)
-    alt = f"{len(chosen)} selected images, each beside its reconstructions"
-    st.html(f"{STYLE}<div class='groups' role='img' aria-label='{alt}'>{''.join(groups)}</div>")
+        strips = together(checkpoints, dataset, chosen)
+    st.html(groups(strips, f"{len(chosen)} selected images, each beside its reconstructions"))
+
+
+def draw_others(key: str) -> None:
+    st.session_state[key] = (st.session_state[key] + 1) % SEEDS
+
+
+def groups(strips: list[str], alt: str) -> str:
+    return f"{STYLE}<div class='groups' role='img' aria-label='{escape(alt)}'>{''.join(strips)}</div>"
 
 
 def together(checkpoints: list[Checkpoint], dataset: str, rows: np.ndarray) -> list[str]:
@@ -113,7 +126,8 @@ STYLE = """<style>
 .common figure { margin: 0; }
 .common img { width: 112px; height: 112px; image-rendering: pixelated; border-radius: 4px; background: #000; }
 .common figcaption, .common caption { font-size: .78rem; opacity: .75; text-align: left; caption-side: bottom; }
-.common table { border-collapse: collapse; flex: 1; min-width: 150px; font-size: .8rem; font-variant-numeric: tabular-nums; }
+.common table { border-collapse: collapse; flex: 1; min-width: 150px; font-size: .8rem; }
+.common table { font-variant-numeric: tabular-nums; }
 .common th { font-weight: 600; padding: 0 .5rem 0 0; text-align: right; width: 1.5rem; }
 .common td { padding: 1px 0; line-height: 1.1; }
 .common td:last-child { text-align: right; width: 3.2rem; }

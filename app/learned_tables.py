@@ -1,12 +1,13 @@
-"""K-means and probes on the page of codes: controls, accuracies beside the paper's, confusion of clusters and labels."""
+"""K-means and probes on the page of codes: controls, accuracies beside the paper's, clusters against labels."""
 
 from html import escape
 
 import numpy as np
 import streamlit as st
 
-from app import learned, learned_chosen, learned_clusters, learned_words, panels
+from app import learned_chosen, learned_clusters, learned_later, learned_words, panels
 from app.learned_clusters import PAPER, PAPER_CLUSTERS, PAPER_DATA, PAPER_LABELS, PROBES, RULES, Clusters, Grouping
+from app.learned_selection import SEEDS
 from app.session import Checkpoint
 
 
@@ -17,17 +18,20 @@ def clusters(checkpoints: list[Checkpoint], names: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         kept = {"persist_state": "session", "width": 150}
         st.number_input("Clusters K", learned_clusters.FEWEST, learned_clusters.MOST, key="learned_k", **kept)
-        st.number_input("Seed of K-means", 0, learned_chosen.SEEDS - 1, key="learned_kseed", **kept)
-    slot, found = st.empty(), {}
+        st.number_input("Seed of K-means", 0, SEEDS - 1, key="learned_kseed", **kept)
+    works = {}
     for one, name in zip(checkpoints, names, strict=True):
         with panels.sentences():
-            said = f"Encoding all images with {one.name}, once"
-            learned.prepare(one, "all", lambda share, said=said: slot.progress(share, text=said))
-            slot.progress(1.0, text=f"K-means of the training codes of {one.name}")
-            found[name] = learned_clusters.clusters(one, grouping)
-    slot.empty()
-    if not found:
+            works[name] = learned_clusters.clusters(one, grouping)
+    if not all(work.done for work in works.values()):
+        learned_later.follow(list(works.values()), "Encoding the training images, once, and clustering their codes")
         return
+    found = {name: work.value for name, work in works.items() if work.value}
+    if found:
+        clustered(checkpoints, found, grouping)
+
+
+def clustered(checkpoints: list[Checkpoint], found: dict[str, Clusters], grouping: Grouping) -> None:
     in_paper = checkpoints[0].dataset in PAPER_DATA
     own = {name: each.accuracy for name, each in found.items()}
     st.markdown(f"**{learned_words.clustered(own, grouping.clusters, in_paper)}**")
@@ -78,18 +82,18 @@ def heat(name: str, found: Clusters) -> str:
     heads = "".join(f"<th scope='col'>{k}</th>" for k in range(found.confusion.shape[1]))
     most = max(1, int(found.confusion.max()))
     lines = "".join(line(k, int(label[k]), found.confusion[k], most) for k in order)
+    what = "test images of each label (across) in each cluster (down); outlined: the cluster's label, by majority"
     return (
-        f"<table class='heat' data-clusters='{len(label)}'><caption>{escape(name)}: test images of each label (across) in "
-        f"each cluster (down); the cluster's label, by majority of the training images, is outlined</caption>"
+        f"<table class='heat' data-clusters='{len(label)}'><caption>{escape(name)}: {what}</caption>"
         f"<thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table>"
     )
 
 
 def line(cluster: int, label: int, counts: np.ndarray, most: int) -> str:
+    shades = 0.75 * (counts / most) ** 0.6
     cells = "".join(
-        f"<td{' class=own' if k == label else ''} style='background:rgba(0,114,178,{0.75 * (count / most) ** 0.6:.2f})'>"
-        f"{count or ''}</td>"
-        for k, count in enumerate(counts.tolist())
+        f"<td{' class=own' if k == label else ''} style='background:rgba(0,114,178,{shade:.2f})'>{count or ''}</td>"
+        for k, (count, shade) in enumerate(zip(counts.tolist(), shades.tolist(), strict=True))
     )
     return f"<tr><th scope='row'>cluster {cluster}</th>{cells}</tr>"
 
@@ -111,9 +115,7 @@ def probes(checkpoints: list[Checkpoint], names: list[str]) -> None:
             persist_state="session",
             format_func=lambda text: text if text == "all" else f"{int(text):,}",
         )
-        st.number_input(
-            "Seed of the labels", 0, learned_chosen.SEEDS - 1, key="learned_lseed", persist_state="session", width=150
-        )
+        st.number_input("Seed of the labels", 0, SEEDS - 1, key="learned_lseed", persist_state="session", width=150)
         st.button(
             "Train KNN and a linear layer",
             key="learned_train",
@@ -124,17 +126,20 @@ def probes(checkpoints: list[Checkpoint], names: list[str]) -> None:
     if not state.get("learned_probe"):
         st.caption("Two simple classifiers learn from the codes and so many labels, and are tested on all test codes.")
         return
-    text, found = state["learned_labels"], {}
+    text, works = state["learned_labels"], {}
     count = None if text == "all" else int(text)
     for one, name in zip(checkpoints, names, strict=True):
-        with panels.sentences(), st.spinner(f"Training on the codes of {one.name}", show_time=True):
-            found[name] = learned_clusters.probed(one, count, state["learned_lseed"])
+        with panels.sentences():
+            works[name] = learned_clusters.probed(one, count, state["learned_lseed"])
+    if not all(work.done for work in works.values()):
+        learned_later.follow(list(works.values()), f"Training with {text} labels")
+        return
+    found = {name: work.value for name, work in works.items() if work.value}
     if found:
         in_paper = checkpoints[0].dataset in PAPER_DATA
         st.markdown(f"**{learned_words.probed(found, text)}**")
-        st.html(
-            f"{STYLE}<section class='scores'><div>{results(found, text)}{papers(text) if in_paper else ''}</div></section>"
-        )
+        tables = results(found, text) + (papers(text) if in_paper else "")
+        st.html(f"{STYLE}<section class='scores'><div>{tables}</div></section>")
         st.caption(learned_words.PROBED)
 
 
@@ -156,7 +161,7 @@ def papers(text: str) -> str:
 
 
 STYLE = """<style>
-.scores > div { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; align-items: flex-end; }
+.scores > div { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; align-items: flex-start; }
 .scores { overflow-x: auto; }
 .scores table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 .scores caption { caption-side: top; text-align: left; font-weight: 600; font-size: .85rem; padding-bottom: .2rem; }

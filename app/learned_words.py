@@ -10,14 +10,20 @@ def clustered(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) -
     name = max(own, key=lambda one: own[one]["closest"])
     best = {rule: 100 * value for rule, value in own[name].items()}
     start = f"{clusters} clusters" if len(own) == 1 else f"{clusters} clusters of {name}, the best here,"
-    said = f"{start} name {best['majority']:.1f} % of the test images by majority, {best['closest']:.1f} % by the closest sample."
+    said = (
+        f"{start} name {best['majority']:.1f} % of the test images by majority, {best['closest']:.1f} % by the closest "
+        "sample."
+    )
     if not in_paper:
         return said
     if clusters not in PAPER_CLUSTERS:
         return f"{said} The paper has K = 10, 20 and 30 only."
     place = PAPER_CLUSTERS.index(clusters)
     low, high = (PAPER[one][0][place] for one in (BASELINE, BEST))
-    return f"{said} The paper's by the closest sample: {low} % for {BASELINE}, {high} % for {BEST}; here {side(best['closest'], low, high)}."
+    return (
+        f"{said} The paper's by the closest sample: {low} % for {BASELINE}, {high} % for {BEST}; here "
+        f"{side(best['closest'], low, high)}."
+    )
 
 
 def side(value: float, low: float, high: float) -> str:
@@ -34,6 +40,12 @@ def probed(found: dict[str, dict[str, float]], text: str) -> str:
     return f"With {labels} KNN and the linear layer name right: {'; '.join(parts)}."
 
 
+WAYS = {
+    "z": "Two latent dimensions are drawn as they are.",
+    "pca": "PCA shows the two directions in which the codes vary most.",
+    "tsne": "t-SNE shows who lies near whom; its axes, sizes and far distances mean nothing.",
+    "umap": "UMAP shows who lies near whom; its axes, sizes and far distances mean nothing.",
+}
 CLUSTERS = (
     "Fitted to all training codes, those held out among them; each cluster has one label, that of most of its training "
     "images or that of the training code closest to its centre. "
@@ -44,9 +56,9 @@ PAPERS = (
 )
 NOT_PAPERS = "The paper clusters MNIST alone, so there are no numbers of it to set beside these."
 PROBED = (
-    "KNN asks the 10 nearest, weighted by 1 / distance; the linear layer is trained by SGD as the paper's code does. The "
-    "labels are drawn at random, not class by class, so that 100 of them vary much with the seed; the paper's are means "
-    "of 5 draws."
+    "KNN asks the 10 nearest, weighted by 1 / distance; the linear layer is trained by SGD as the paper's code does. "
+    "The labels are drawn at random, not class by class, so that 100 of them vary much with the seed; the paper's are "
+    "means of 5 draws."
 )
 EXPLANATION = r"""
 A code is the mean of $q(z|x)$. Of a dynamically binarised set the image is the grey one with its pixels thresholded at

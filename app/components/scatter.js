@@ -69,6 +69,7 @@ const make = (kind, name, more = {}) => Object.assign(document.createElement(kin
 function mount(root) {
   const chart = { root, panels: [], inside: null, tools: make("div", "tools"), grid: make("div", "grid") }
   chart.said = make("div", "said", { ariaLive: "polite" })
+  chart.legend = make("div", "legend")
   chart.count = make("b", "count")
   chart.tool = matchMedia("(pointer: coarse)").matches ? "move" : "lasso"
   chart.buttons = Object.entries(TOOLS).map(([name, [text, title]]) => {
@@ -77,7 +78,7 @@ function mount(root) {
     return button
   })
   chart.tools.append(...chart.buttons, chart.count)
-  root.replaceChildren(chart.tools, chart.grid, chart.said)
+  root.replaceChildren(chart.tools, chart.grid, chart.legend, chart.said)
   chart.onArrived = () => show(chart)
   chart.onSeen = () => {
     chart.flight = undefined
@@ -129,15 +130,19 @@ function show(chart) {
   chart.paper = style.getPropertyValue("--st-background-color").trim() || "#ffffff"
   chart.rows = parcels.get(data.rows)
   chart.labels = parcels.get(data.labels)
-  const legends = data.panels.map((one) => JSON.stringify(one.legend))
+  const first = JSON.stringify(data.panels[0].legend)
+  const shared = data.panels.length > 1 && data.panels.every((one) => JSON.stringify(one.legend) === first)
+  chart.legend.replaceChildren()
   chart.panels.forEach((panel, place) => {
     const about = data.panels[place]
     const places = parcels.get(about.places)
     if (panel.places !== places) panel.view = undefined
     Object.assign(panel, { about, places, values: parcels.get(about.values) })
-    panel.title.textContent = about.title
-    const repeated = legends.every((one) => one === legends[0]) && place < legends.length - 1
-    legend(chart, panel, repeated)
+    panel.title.replaceChildren(make("b", "", { textContent: about.title }), ` ${about.note}`)
+    panel.title.title = `${about.title}: ${about.note}`
+    panel.colours = palette(chart, about.legend)
+    panel.legend.replaceChildren()
+    if (!shared || place === 0) legend(chart, panel, shared ? chart.legend : panel.legend)
     panel.over.setAttribute("aria-label", about.alt + KEYS)
   })
   agree(chart)
@@ -170,16 +175,10 @@ function report(chart, count) {
   chart.root.dataset.selected = chart.inside ? count : ""
 }
 
-function legend(chart, panel, repeated) {
+function legend(chart, panel, place) {
   const { legend } = panel.about
-  const key = JSON.stringify([legend, repeated, chart.paper])
-  if (panel.legendKey === key) return
-  panel.legendKey = key
-  panel.colours = palette(chart, legend)
-  if (repeated) panel.legend.replaceChildren()
-  else if (legend.names) panel.legend.replaceChildren(...legend.names.map((name, k) => category(chart, panel, name, k)))
-  else panel.legend.replaceChildren(...scale(chart, legend))
-  panel.legend.append(make("em", "", { textContent: repeated ? "" : legend.note }))
+  const parts = legend.names ? legend.names.map((name, k) => category(chart, panel, name, k)) : scale(chart, legend)
+  place.replaceChildren(...parts, make("em", "", { textContent: legend.note }))
 }
 
 function category(chart, panel, name, k) {
