@@ -1,4 +1,5 @@
-// ---- pixels: dots are written into an image by hand, which is faster than any drawing call without a graphics card
+// ---- pixels: dots are written into an image by hand. Of 70,000 that takes 2 ms, where WebGL by software takes 96 and
+// fillRect 221.
 const SIDE = 65536 // places are whole numbers below it, on both axes
 const RATIO = () => Math.min(2, devicePixelRatio || 1)
 
@@ -120,8 +121,10 @@ function disc(size) {
 function outline(chart, panel) {
   if (!panel.side || !panel.view) return
   const pen = panel.over.getContext("2d")
-  pen.clearRect(0, 0, panel.side, panel.side)
+  if (panel.drawnOver) pen.clearRect(0, 0, panel.side, panel.side)
+  panel.drawnOver = false
   const stroke = (path, width) => {
+    panel.drawnOver = true
     for (const [colour, wide] of [[chart.paper, width + 2.5], [chart.ink, width]]) {
       pen.strokeStyle = colour
       pen.lineWidth = wide * RATIO()
