@@ -254,15 +254,15 @@ def test_numbers_behind_the_colours() -> None:
 
 def test_divergences_without_a_closed_form_tend_to_what_integration_gives() -> None:
     vae = vaecore.build("rnvp-p", (1, 8, 8), 2, depth=2, net="small").eval()
-    x = torch.rand(3, 1, 8, 8)
+    x = torch.rand(2, 1, 8, 8)
     with torch.no_grad():
-        found = evaluation.divergences(vae, x, samples=5_000)
+        found = evaluation.divergences(vae, x, samples=2_000)
         q, p = vae.posterior(x), vae.prior()
-        axis = torch.linspace(-6, 6, 241)
+        axis = torch.linspace(-5, 5, 161)
         z = torch.cartesian_prod(axis, axis)
         log_q = q.log_prob(z[:, None])
         truth = (log_q.exp() * (log_q - p.log_prob(z)[:, None])).sum(0) * (axis[1] - axis[0]) ** 2
-    torch.testing.assert_close(found, truth, atol=0.03, rtol=0.02)
+    torch.testing.assert_close(found, truth, atol=0.06, rtol=0.03)
 
 
 def test_the_error_colour_is_the_clusters_error() -> None:

@@ -123,7 +123,9 @@ function show(chart) {
   const { data, root } = chart
   while (chart.panels.length < data.panels.length) chart.panels.push(panelOf(chart, chart.panels.length))
   chart.panels.length = data.panels.length
-  chart.grid.replaceChildren(...chart.panels.map((panel) => panel.box))
+  const there = chart.panels.map((panel) => panel.box)
+  // What is put in anew loses the keyboard's focus.
+  if (there.length !== chart.grid.children.length) chart.grid.replaceChildren(...there)
   chart.grid.dataset.count = data.panels.length
   const style = getComputedStyle(root)
   chart.ink = style.getPropertyValue("--st-text-color").trim() || style.color

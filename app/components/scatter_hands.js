@@ -3,8 +3,8 @@ const ZOOMS = { in: 1.5, out: 1 / 1.5, whole: 0 }
 const CORNERS = 40 // of a line that encloses: what the address can carry
 const NEAR = 14 // pixels: farther away nothing is pointed at
 const AROUND = 48 // images that are fetched together
-const TOGETHER = 50 // points that Enter selects
-const KEYS = ` Arrow keys go from point to point, plus and minus zoom, Enter selects the ${TOGETHER} points nearest to the one pointed at, Backspace selects nothing.`
+const TOGETHER = 50 // points that Enter selects at least
+const KEYS = ` Arrow keys go from point to point, plus and minus zoom, Enter selects about ${TOGETHER} points around the one pointed at, Backspace selects nothing.`
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
 function listen(chart, panel) {
@@ -274,13 +274,17 @@ function walk(chart, panel, step) {
   chart.said.textContent = name(chart, found)
 }
 
-// Twelve corners around the nearest points: a line that the address can carry.
+// Twelve corners around the nearest points: a line that the address can carry, and that leaves none of them out.
 function together(chart, panel) {
   const { places } = panel
   const index = chart.pointed
   const last = around(panel, index, TOGETHER).at(-1)
-  const reach = Math.hypot(places[2 * last] - places[2 * index], places[2 * last + 1] - places[2 * index + 1]) + 1
-  const corner = (k) => [places[2 * index] + reach * Math.cos((k * Math.PI) / 6), places[2 * index + 1] + reach * Math.sin((k * Math.PI) / 6)]
+  const far = Math.hypot(places[2 * last] - places[2 * index], places[2 * last + 1] - places[2 * index + 1])
+  const reach = (far + 2) / Math.cos(Math.PI / 12)
+  const corner = (k) => {
+    const angle = (k * Math.PI) / 6
+    return [places[2 * index] + reach * Math.cos(angle), places[2 * index + 1] + reach * Math.sin(angle)]
+  }
   chart.drag = { panel, line: Array.from({ length: 12 }, (_, k) => corner(k)) }
   enclose(chart)
   ask(chart, { panel: panel.place, polygon: chart.drag.polygon })
