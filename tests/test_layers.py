@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
     "datasets distributions flows resnets nets realnvp safefiles encoders priors processes pixelcnn decoders vae "
-    "refine mutual objectives options ranks exact paths recipes cards checkpoints training evaluation aggregate "
-    "analysis learned embedding timing tables memory __init__ __main__"
+    "refine mutual objectives options ranks exact paths recipes cards checkpoints training clusters evaluation "
+    "aggregate analysis learned embedding timing tables memory __init__ __main__"
 ).split()
 
 

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{options.command}: stopped.", file=sys.stderr)
         return 130
-    print(json.dumps(result, indent=2, allow_nan=False))
+    print(result if isinstance(result, str) else json.dumps(result, indent=2, allow_nan=False))
     return 0
 
 
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
     add_embed(commands)
     add_aggregate(commands)
+    add_learned(commands)
     add_bench(commands)
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
@@ -61,6 +62,11 @@ def count(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"it is {number}, and must be at least 1")
     return number
+
+
+def count_or_all(text: str) -> int | None:
+    """A whole number of at least one, or None for "all"."""
+    return None if text == "all" else count(text)
 
 
 def seed(text: str) -> int:
@@ -130,15 +136,48 @@ def add_aggregate(commands: argparse._SubParsersAction) -> None:
     aggregate.add_argument("--device", default="auto")
 
 
+def add_learned(commands: argparse._SubParsersAction) -> None:
+    text = "the MAE paper's numbers: RE, KL, MPD, STD, NLL; K-means, KNN, linear and SVM accuracies; JSON on stdout"
+    learned = add(commands, "learned", run_learned, text)
+    learned.add_argument("folder")
+    learned.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    learned.add_argument("--device", default="auto")
+    learned.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
+    learned.add_argument(
+        "--paper",
+        action="store_true",
+        help="the paper's protocol where no option says otherwise: all images, 5 binarisations, 4096 samples, codes of "
+        "50 draws; the NLL then takes hours",
+    )
+    texts = {
+        "images": (count_or_all, "test images for RE, KL, MPD and STD, or all (2048)"),
+        "nll-images": (count_or_all, "test images for the NLL, or all (100)"),
+        "samples": (count, "importance samples for the NLL (1024)"),
+        "binarisations": (count, "draw a dynamically binarised test set so many times (1)"),
+        "draws": (int, "codes: the average of so many samples of q(z|x), 0 for its mean (0)"),
+        "train-images": (count_or_all, "training images that are clustered and give the labels, or all (10000)"),
+        "svm-labels": (count_or_all, "give an SVM at most so many labels; its time grows with their square (all)"),
+        "runs": (count, "runs of each clustering and probe (5)"),
+        "seed": (seed, "of the draws (0)"),
+    }
+    for name, (kind, words) in texts.items():
+        learned.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=words)
+    for name, words in (("labels", "labels given to probes, beside all (100 1000)"), ("clusters", "K (10 20 30)")):
+        learned.add_argument(f"--{name}", type=count, nargs="+", default=argparse.SUPPRESS, help=words)
+
+
 def add_bench(commands: argparse._SubParsersAction) -> None:
     bench = add(commands, "bench", run_bench, "the papers' tables, measured here, beside the papers' numbers")
     bench.add_argument(
         "what",
-        choices=["inference", "both", "depth", "training", "moments", "saturation"],
+        choices=["inference", "both", "depth", "training", "moments", "saturation", "learned"],
         help="inference: time of q(z|x) of a batch of 128, D = 50; the others: tables of the learned prior's paper, "
         "trained in small: prior, posterior or both (1, 3, 7), flow depth and time (2, B.7), training strategy (4, 9), "
-        "moments of q(z) (8, B.1), and how the estimate of KL[q(z) || p(z)] saturates (B.2)",
+        "moments of q(z) (8, B.1), and how the estimate of KL[q(z) || p(z)] saturates (B.2); "
+        "learned: Tables 2, 4, 5 of MAE, beside what `learned --keep` left in the FOLDERs",
     )
+    bench.add_argument("folders", nargs="*", metavar="FOLDER", help="checkpoints, of learned; right after its name")
+    bench.add_argument("--markdown", action="store_true", help="tables to read instead of JSON, of learned")
     bench.add_argument("--dataset", help="default: mnist for inference, else dynamic_digits")
     bench.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     bench.add_argument("--images", type=count, help="use the first so many images of each split (default: all)")
@@ -270,6 +309,25 @@ def run_aggregate(options: argparse.Namespace) -> dict:
     }
 
 
+def run_learned(options: argparse.Namespace) -> dict:
+    from dataclasses import replace
+
+    from vaecore import checkpoints, learned, load_dataset
+
+    vae, test = open_checkpoint(options, "test")
+    splits = {"test": test} | {name: load_dataset(test.name, name, options.data) for name in ("train", "valid")}
+    protocol = learned.PAPER if options.paper else learned.Protocol()
+    if test.grey is None:
+        protocol = replace(protocol, binarisations=1)
+    given = {key: value for key, value in vars(options).items() if key in learned.Protocol.__dataclass_fields__}
+    given |= {key: tuple(given[key]) for key in ("labels", "clusters") if key in given}
+    with Bar() as bar:
+        results = learned.measure(vae, splits, replace(protocol, **given), on_event=bar)
+    if options.keep:
+        checkpoints.add_metrics(options.folder, learned=results)
+    return {"folder": str(options.folder), **results}
+
+
 def histogram(values: "Tensor") -> dict:  # noqa: F821
     """Counts in 40 bins of equal width, as Figure 3 of the learned prior's paper draws them."""
     import numpy as np
@@ -341,8 +399,31 @@ class Progress:
             self.written = now
 
 
-def run_bench(options: argparse.Namespace) -> dict:
+def run_bench(options: argparse.Namespace) -> dict | str:
+    if options.what == "learned":
+        return bench_learned(options)
+    if options.folders or options.markdown:
+        raise ValueError(f"{options.what} trains its own VAEs: FOLDERs and --markdown belong to learned.")
     return bench_inference(options) if options.what == "inference" else bench_table(options)
+
+
+def bench_learned(options: argparse.Namespace) -> dict | str:
+    from vaecore import checkpoints, learned
+    from vaecore.recipes import label
+
+    if not options.folders:
+        raise ValueError("It needs the FOLDERs of checkpoints that `python -m vaecore learned FOLDER --keep` measured.")
+    kept = {}
+    for folder in options.folders:
+        config, metrics = checkpoints.read_config(folder), checkpoints.read_metrics(folder)
+        if not isinstance(metrics.get("learned"), dict):
+            raise ValueError(f"{folder} keeps no such numbers: `python -m vaecore learned {folder} --keep` first.")
+        kept[f"{label(config)}, D = {config['latent_dim']}, {Path(folder).name}"] = metrics["learned"]
+    try:
+        tables = learned.beside(kept)
+        return learned.markdown(tables) if options.markdown else tables
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("What a folder keeps is not what `learned --keep` writes: measure it again.") from None
 
 
 def bench_inference(options: argparse.Namespace) -> dict:

@@ -18,7 +18,8 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
         "",
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
     ]
-    return "\n".join([*front, "---", "", *about, *budget(training), *evaluation(metrics.get("evaluation")), ""])
+    measured = [*evaluation(metrics.get("evaluation")), *learned(metrics.get("learned"))]
+    return "\n".join([*front, "---", "", *about, *budget(training), *measured, ""])
 
 
 def budget(training: dict | None) -> list[str]:
@@ -48,3 +49,23 @@ def evaluation(results: dict | None) -> list[str]:
         return []
     rows = [f"| {name} | {value:,.3f} |" for name, value in results.items() if isinstance(value, int | float)]
     return ["", "## Evaluation", "", results.get("protocol", ""), "", "| measure | value |", "| --- | --- |", *rows]
+
+
+def learned(results: dict | None) -> list[str]:
+    """The MAE paper's numbers (`learned.measure`), each table under the protocol that it was measured by."""
+    if not isinstance(results, dict) or not all(isinstance(part, dict) for part in results.values()):
+        return []
+    density, clustering, probes = (results[part] for part in ("density", "clustering", "probes"))
+    measures = {name: f"{value:,.3f}" for name, value in density.items() if isinstance(value, float)}
+    clusters = {f"K = {row['clusters']}, {row['rule']}": accuracy(row) for row in clustering["rows"]}
+    found = {f"{row['probe']}, {row['labels']:,} labels": accuracy(row) for row in probes["rows"]}
+    lines = ["", "## What it has learned"]
+    for part, values in ((density, measures), (clustering, clusters), (probes, found)):
+        lines += ["", part["protocol"], *(["", "| measure | value |", "| --- | --- |"] if values else [])]
+        lines += [f"| {name} | {value} |" for name, value in values.items()]
+    return lines
+
+
+def accuracy(row: dict) -> str:
+    """The mean of the runs, and their standard deviation where there are several."""
+    return f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["std"] is not None else "")

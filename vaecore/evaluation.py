@@ -1,12 +1,14 @@
-"""What one asks of a trained VAE: evidence, bounds, active units. All in nats per image."""
+"""What one asks of a trained VAE: evidence and bounds, in nats per image; active units; how codes cluster."""
 
 import math
 from typing import NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vaecore import exact
+from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
 from vaecore.vae import VAE, divergence
 
@@ -79,6 +81,21 @@ def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) 
     """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
     posteriors = (vae.posterior(x.to(vae.device)) for x in images.split(chunk))
     return torch.cat([divergence(q, vae.prior(), *draw(q, samples)) for q in posteriors]).cpu()
+
+
+def kmeans_accuracy(
+    train_z: ArrayLike,
+    train_y: ArrayLike,
+    test_z: ArrayLike,
+    test_y: ArrayLike,
+    k: int,
+    seed: int = 0,
+    labels: str = "majority",
+) -> float:
+    """The share of test codes [M, D] whose cluster has their label: `k` clusters of the training codes [N, D], labelled
+    by their members' majority or by the "closest" code to the centre (Ma et al. 2019, Table 2; see `clusters`)."""
+    fit = kmeans(train_z, k, seed)
+    return cluster_accuracy(fit.predict(test_z), label_clusters(fit, train_z, train_y, labels), test_y)
 
 
 def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

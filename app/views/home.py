@@ -35,5 +35,6 @@ for start in range(0, len(usable), 3):
             with st.container(horizontal=True):
                 st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
                 st.page_link("views/unsure.py", label=UNSURE, query_params={"checkpoint": entry.name})
+                st.page_link("views/learned.py", label=LEARNED, query_params={"checkpoint": entry.name})
 if not found:
     panels.nothing_to_show(None)

@@ -7,7 +7,6 @@ from app import (
     learned,
     learned_choice,
     learned_chosen,
-    learned_map,
     learned_page,
     learned_pictures,
     learned_tables,
@@ -45,7 +44,7 @@ with panels.sentences():
     usable = learned_choice.prepared([checkpoint, *guests], view, colour)
     names = panels.labels(usable)
     if usable:
-        learned_page.maps(usable, names, view, colour, learned_map.shown(usable, view))
+        learned_page.maps(usable, names, view, colour)
         learned_tables.clusters(usable, names)
         learned_tables.probes(usable, names)
         learned_pictures.triplets(usable, names)

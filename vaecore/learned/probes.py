@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaecore.learned.clusters import must_be_codes, must_be_labels
+from vaecore.clusters import must_be_codes, must_be_labels
 
 Labelled = tuple[ArrayLike, ArrayLike]  # codes [N, D] and labels [N]
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -39,7 +39,8 @@ def probe(
     if (y == y[0]).all():
         raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
     if kind == "linear":
-        classify = linear(z, y, seed, (z, y) if valid is None else tuple(map(np.asarray, valid)))
+        others = must_be_codes(z if valid is None else valid[0])
+        classify = linear(z, y, seed, (others, must_be_labels(y if valid is None else valid[1], len(others))))
     else:
         classify = PROBES[kind](z, y)
     return float((classify(test) == truth).mean())

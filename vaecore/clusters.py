@@ -98,4 +98,6 @@ def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:
     found = np.asarray(labels)
     if found.shape != (count,):
         raise ValueError(f"labels have shape {list(found.shape)}; there are {count:,} codes.")
+    if len(found) and found.min() < 0:
+        raise ValueError(f"The labels go down to {found.min()}; they number classes, of which none is negative.")
     return found.astype(np.int64)
