@@ -13,17 +13,6 @@ from app.session import Checkpoint
 FEWEST, MOST = 2, 50  # clusters
 RULES = {"majority": "majority", "closest": "closest sample"}
 PROBES = {"knn": "KNN", "linear": "linear"}
-# Ma et al. 2019, Table 2, MNIST, %: K-means with K = 10, 20, 30 (labels by the closest sample), then KNN and linear
-# with 100, 1000 and all labels; means of 5 runs.
-PAPER = {
-    "ResNet VAE w. AF": ((67.3, 81.6, 86.6), (77.4, 94.3, 98.1), (84.6, 94.3, 97.4)),
-    "Lossy VAE": ((68.1, 74.0, 79.1), (75.7, 90.0, 95.6), (86.4, 93.7, 96.1)),
-    "MAE: η = 1.0, γ = 0.1": ((82.7, 92.3, 93.0), (86.6, 95.5, 97.8), (91.1, 96.3, 98.3)),
-    "MAE: η = 0.5, γ = 0.5": ((84.7, 92.6, 93.2), (86.3, 96.3, 98.0), (90.6, 96.1, 98.1)),
-    "MAE: η = 1.0, γ = 0.5": ((91.2, 92.6, 93.6), (86.7, 95.9, 98.2), (91.5, 96.4, 98.4)),
-    "MAE: η = 2.0, γ = 0.5": ((78.2, 92.0, 92.8), (85.5, 96.4, 98.2), (90.7, 96.0, 98.0)),
-    "MAE: η = 2.0, γ = 1.0": ((83.1, 92.3, 94.3), (86.2, 96.6, 98.1), (90.0, 95.7, 98.0)),
-}
 PAPER_CLUSTERS, PAPER_LABELS = (10, 20, 30), ("100", "1000", "all")
 PAPER_DATA = ("mnist", "dynamic_mnist", "static_mnist")
 

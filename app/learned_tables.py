@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from app import learned_chosen, learned_clusters, learned_later, learned_words, panels
-from app.learned_clusters import PAPER, PAPER_CLUSTERS, PAPER_DATA, PAPER_LABELS, PROBES, RULES, Clusters, Grouping
+from app.learned_clusters import PAPER_CLUSTERS, PAPER_DATA, PAPER_LABELS, PROBES, RULES, Clusters, Grouping
 from app.learned_selection import SEEDS
 from app.session import Checkpoint
 
@@ -58,7 +58,10 @@ def accuracies(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) 
 
 
 def paper(part: int, columns: tuple, unit: str, now: object) -> str:
-    """A part of the paper's Table 2, with the column in bold that compares."""
+    """K-means, KNN or the linear layer of the paper's Table 2, with the column in bold that compares."""
+    from vaecore.learned import TABLES
+
+    table, start = (TABLES["clustering"], 0) if part == 0 else (TABLES["probes"], 3 * (part - 1))
     place = next((k for k, column in enumerate(columns) if column == now), -1)
 
     def cells(values: tuple, kind: str) -> str:
@@ -66,9 +69,11 @@ def paper(part: int, columns: tuple, unit: str, now: object) -> str:
             f"<{kind}{' class=now' if k == place else ''}>{value}</{kind}>" for k, value in enumerate(values)
         )
 
-    lines = "".join(f"<tr><th scope='row'>{name}</th>{cells(row[part], 'td')}</tr>" for name, row in PAPER.items())
+    lines = "".join(
+        f"<tr><th scope='row'>{name}</th>{cells(row[start : start + 3], 'td')}</tr>" for name, row in table.items()
+    )
     heads = cells(tuple(f"{unit}{column}" for column in columns), "th")
-    what = ("K-means, by closest sample", "KNN, labels", "linear, labels")[part]
+    what = ("K-means", "KNN, labels", "linear, labels")[part]
     return (
         f"<table class='paper'><caption>The paper's {what} (Table 2, MNIST, %)</caption>"
         f"<thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table>"

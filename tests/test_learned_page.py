@@ -395,7 +395,7 @@ def test_shades_of_one_label_differ_and_words_compare_with_the_paper() -> None:
     assert shades[0] == "#3F90DA"
     assert all(re.fullmatch(r"#[0-9A-F]{6}", shade) for shade in shades)
     for value, sentence in ((0.5, "17.3 points below"), (0.8, "between the two"), (0.95, "3.8 points above")):
-        assert sentence in learned_words.clustered({"a": {"majority": 0.9, "closest": value}}, 10, True)
+        assert sentence in learned_words.clustered({"a": {"majority": value, "closest": 0.2}}, 10, True)
     assert "K = 10, 20 and 30 only" in learned_words.clustered({"a": {"majority": 0.9, "closest": 0.5}}, 11, True)
 
 

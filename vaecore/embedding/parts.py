@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vaecore.datasets import Dataset, load_dataset
-from vaecore.learned import thresholded
+from vaecore.learned.numbers import images_of_codes
 
 SPLITS = ("test", "train", "all")
 
@@ -22,7 +22,7 @@ def gather(dataset: str, split: str = "test", root: str | Path | None = None) ->
         raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
     names = {"test": ["test"], "train": ["train", "valid"], "all": ["test", "train", "valid"]}[split]
     parts = [load_dataset(dataset, name, root) for name in names]
-    images = torch.cat([part.images if part.grey is None else thresholded(part.grey) for part in parts])
+    images = torch.cat([images_of_codes(part) for part in parts])
     labels = None if parts[0].labels is None else torch.cat([part.labels for part in parts])
     return replace(parts[0], split=split, images=images, labels=labels, grey=None)
 
