@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import jobs, learned, learned_colours, learned_map, panels, ranking, session, watching
+from app import jobs, learned, learned_clusters, learned_colours, learned_map, panels, ranking, session, watching
 from app.jobs import Job
 from app.learned import SPLITS
 from app.learned_colours import COLOURS, Colour, Painted
@@ -52,6 +52,8 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
         with panels.sentences():
             learned.prepare(one, view.split, lambda share, said=said: slot.progress(share, text=said))
             learned.coded(one, view.split)
+            if colour.kind in ("cluster", "error"):
+                learned_clusters.must_be_scorable(one)
             learned_colours.prepare(
                 one,
                 colour.kind,

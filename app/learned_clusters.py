@@ -42,6 +42,7 @@ class Clusters:
 
 def clusters(checkpoint: Checkpoint, grouping: Grouping) -> Work:
     """K-means of the training codes, those held out among them; the test codes go to the closest centre."""
+    must_be_scorable(checkpoint)
     key = ("clusters", holes.body(checkpoint.digest, checkpoint), grouping)
     return learned_later.fetch(key, lambda report: grouped(checkpoint, grouping, report))
 
@@ -63,17 +64,23 @@ def grouped(checkpoint: Checkpoint, grouping: Grouping, report: Report) -> Clust
     return Clusters(fit.members, assigned, named, accuracy, confusion(assigned, truth, grouping.clusters, classes))
 
 
-def known(checkpoint: Checkpoint, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of a split; ValueError where it has no labels."""
-    loc = learned.coded(checkpoint, split)[0]
-    labels = learned.labels(checkpoint.dataset, learned.rows_of(checkpoint.dataset, split))
-    if labels is None:
+def must_be_scorable(checkpoint: Checkpoint) -> None:
+    """ValueError, with the reason, where training codes or labels cannot be had."""
+    if learned.slow(checkpoint):
+        learned.stored(checkpoint, "train")
+    if learned.labels(checkpoint.dataset, np.arange(1)) is None:
         raise ValueError(f"{checkpoint.dataset} has no labels: clusters and probes cannot be scored.")
-    return loc, labels
+
+
+def known(checkpoint: Checkpoint, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and labels of a split."""
+    rows = learned.rows_of(checkpoint.dataset, split)
+    return learned.coded(checkpoint, split)[0], learned.labels(checkpoint.dataset, rows)
 
 
 def probed(checkpoint: Checkpoint, count: int | None, seed: int) -> Work:
     """The accuracy on the test codes of each probe, trained with so many labels drawn by the seed; None: all."""
+    must_be_scorable(checkpoint)
     key = ("probes", holes.body(checkpoint.digest, checkpoint), count, seed)
     return learned_later.fetch(key, lambda report: trained(checkpoint, count, seed, report))
 

@@ -13,7 +13,7 @@ import streamlit as st
 from app.holes import Report
 
 POLL = 0.7  # seconds, and only while something is being computed
-MOST = 200  # pieces of work that are remembered
+MOST = 100  # pieces of work that are remembered
 
 _turn = threading.Lock()  # one piece of work at a time: two would only share the same cores
 

@@ -66,7 +66,8 @@ PROBED = (
 EXPLANATION = r"""
 A code is the mean of $q(z|x)$. Of a dynamically binarised set the image is the grey one with its pixels thresholded at
 0.5, as in the paper's code, which averages 50 draws of $q(z|x)$ instead: the same but for noise of $1/\sqrt{50}$ of its
-standard deviation. *Training* images are all that are not test images, also those held out for validation.
+standard deviation. Of flows and refined posteriors only the codes that `python -m vaecore analyse` stored are shown.
+*Training* images are all that are not test images, also those held out for validation.
 
 **Maps.** PCA turns all codes of the split; t-SNE (van der Maaten & Hinton 2008; from PCA, perplexity 30, 1,000
 iterations) and UMAP (McInnes et al. 2018; 15 neighbours, 500 epochs) map a part that is stratified by label. A seed
