@@ -94,7 +94,11 @@ function corners(line) {
   return kept.map((corner) => corner.map((value) => Math.max(-SIDE, Math.min(2 * SIDE, Math.round(value)))))
 }
 
-const sum = (values) => values.reduce((total, value) => total + value, 0)
+function sum(values) {
+  let total = 0
+  for (let i = 0; i < values.length; i++) total += values[i]
+  return total
+}
 
 // Which places lie within, by the even-odd rule in whole numbers: the server counts the very same.
 function within(places, polygon) {
