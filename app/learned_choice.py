@@ -10,8 +10,8 @@ from app.learned_map import METHODS, POINTS, Map, Shown, View
 from app.learned_selection import SEEDS
 from app.session import Checkpoint
 
-# Seconds of t-SNE and UMAP for so many points, on one core of 2024, without the compilation of UMAP.
-COST = {"tsne": {2000: 20, 5000: 80, 10_000: 220}, "umap": {2000: 8, 5000: 20, 10_000: 40}}
+# CPU seconds of t-SNE and UMAP for so many points, roughly: the bar that follows knows better.
+COST = {"tsne": {2000: 20, 5000: 80, 10_000: 220}, "umap": {2000: 8, 5000: 20, 10_000: 60}}
 FIRST = 20  # seconds more: a process of its own begins, encodes and, for UMAP, compiles
 
 
