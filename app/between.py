@@ -81,9 +81,13 @@ def source(entry: Entry, kind: str) -> str:
 
 def pixelwise(entry: Entry) -> bool:
     """Whether its decoder draws pixel after pixel: slow, and without a mean that a gradient could follow."""
+    return draws_pixels(entry.checkpoint)
+
+
+def draws_pixels(checkpoint: Checkpoint) -> bool:
     from vaecore.pixelcnn import PixelDecoder
 
-    return isinstance(session.model(entry.checkpoint.digest, entry.checkpoint.folder).decoder, PixelDecoder)
+    return isinstance(session.model(checkpoint.digest, checkpoint.folder).decoder, PixelDecoder)
 
 
 # ---- ways

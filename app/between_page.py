@@ -33,4 +33,4 @@ def explore(entries: list[Entry], images: bool, count: int, alone: str) -> None:
         between_chosen.write_address(shown, kind, pairs, seed)
         if shown[0].latent == 2:
             between_plane.planes(shared, shown[0], pairs, count)
-        between_samples.samples(shared, seed)
+        between_samples.samples(entries, names, seed, between_chosen.draw_others, "between_redraw")

@@ -1,25 +1,25 @@
 """Samples of the priors beside their nearest training images, and how the page's numbers are computed."""
 
+from collections.abc import Callable
 from html import escape
 
 import streamlit as st
 
-from app import between, between_chosen, between_words
+from app import between, between_words
 from app.between_priors import ACROSS, DOWN, Samples
 from app.between_priors import samples as drawn
-from app.between_rows import Scene
 from app.holes import Entry
 
 
-def samples(shared: Scene, seed: int) -> None:
+def samples(entries: list[Entry], names: dict[str, str], seed: int, draw_others: Callable, key: str) -> None:
     """Draws of each prior, and the training images nearest to the last column."""
     title, button = st.columns([5, 1], vertical_alignment="bottom")
     title.subheader("Samples of the priors", anchor=False)
     with button.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Draw others", key="between_redraw", on_click=between_chosen.draw_others)
+        st.button("Draw others", key=key, on_click=draw_others)
         st.caption(f"seed {seed}", width="content")
     with st.spinner("Drawing from the priors, and looking for the nearest training images"):
-        found = [progress(entry, seed, shared.names) for entry in shared.entries]
+        found = [progress(entry, seed, names) for entry in entries]
     near = found[0].nearest is not None
     said = "Drawn from p(z) and decoded; nothing is picked by hand."
     if near:
@@ -28,9 +28,9 @@ def samples(shared: Scene, seed: int) -> None:
         said += f" The training images, to set the nearest beside them, are not on this computer: {found[0].missing}"
     st.caption(said)
     for start in range(0, len(found), 3):
-        group = list(zip(shared.entries, found, strict=True))[start : start + 3]
+        group = list(zip(entries, found, strict=True))[start : start + 3]
         for column, (entry, one) in zip(st.columns(3, gap="medium"), group, strict=False):
-            column.html(sample_grid(between_words.prior(entry, shared.names), one))
+            column.html(sample_grid(between_words.prior(entry, names), one))
 
 
 def progress(entry: Entry, seed: int, names: dict[str, str]) -> Samples:

@@ -5,6 +5,9 @@ Checkpoints to compare with follow, each as `&with=...`.
 The address is read when it is not what the page itself wrote: a link was opened, edited, or the browser went back.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import streamlit as st
 
 from app.session import Checkpoint, Pick
@@ -52,36 +55,55 @@ def checkpoint(found: dict[str, Checkpoint]) -> Checkpoint | None:
     return found[name]
 
 
-def guests(found: dict[str, Checkpoint], host: Checkpoint) -> list[Checkpoint]:
-    """Let the person choose checkpoints to set beside `host`: of the same data set, with two latent dimensions."""
-    fitting, state = [name for name, entry in found.items() if fits(entry, host)], st.session_state
+def fits(entry: Checkpoint, host: Checkpoint) -> bool:
+    """Whether `entry` can look at the host's images, and exactly."""
+    return alike(entry, host) and entry.latent == 2
+
+
+def alike(entry: Checkpoint, host: Checkpoint) -> bool:
+    """Whether `entry` can look at the host's images."""
+    same = bool(host.dataset) and (entry.dataset, entry.shape) == (host.dataset, host.shape)
+    return same and not entry.problem and entry.name != host.name
+
+
+@dataclass(frozen=True)
+class Company:
+    """What may stand beside a checkpoint on a page: how many, which, and in words."""
+
+    key: str = "guests"
+    most: int = MOST
+    fits: Callable[[Checkpoint, Checkpoint], bool] = fits
+    words: str = " with two latent dimensions"
+
+
+EXACT = Company()
+
+
+def guests(found: dict[str, Checkpoint], host: Checkpoint, company: Company = EXACT) -> list[Checkpoint]:
+    """Let the person choose checkpoints to set beside `host`: of the same data set, and what the page asks besides."""
+    key, state = company.key, st.session_state
+    fitting = [name for name, entry in found.items() if company.fits(entry, host)]
     asked = all_news("with")
     if asked is not None and len(st.query_params):  # an empty address is the menu's: all stays as it was
-        state["guests"] = list(dict.fromkeys(name for name in asked if name in fitting))[:MOST]
+        state[key] = list(dict.fromkeys(name for name in asked if name in fitting))[: company.most]
         if strange := [name for name in asked if name not in fitting and name != host.name]:
             names = ", ".join(repr(name[:60]) for name in strange[:3])
             st.warning(
                 f"The link asks to compare with {names}, which is not here, cannot be read, or does not fit: it takes "
-                f"checkpoints of {host.dataset or 'a known data set'} with two latent dimensions."
+                f"checkpoints of {host.dataset or 'a known data set'}{company.words}."
             )
-    state["guests"] = [name for name in state.get("guests", []) if name in fitting]
+    state[key] = [name for name in state.get(key, []) if name in fitting]
     chosen = st.multiselect(
         "Compare with",
         fitting,
-        key="guests",
+        key=key,
         persist_state="session",
-        max_selections=MOST,
+        max_selections=company.most,
         disabled=not fitting,
         placeholder="other checkpoints of this data set" if fitting else "no other checkpoint of this data set",
         format_func=lambda name: f"{name} ({found[name].label})",
     )
     return [found[name] for name in chosen]
-
-
-def fits(entry: Checkpoint, host: Checkpoint) -> bool:
-    """Whether `entry` can look at the host's images, and exactly."""
-    same = bool(host.dataset) and (entry.dataset, entry.shape) == (host.dataset, host.shape)
-    return same and not entry.problem and entry.latent == 2 and entry.name != host.name
 
 
 def title(entry: Checkpoint) -> str:

@@ -223,6 +223,10 @@ def codes(entry: Entry, report: Report = lambda share: None) -> "tuple[Tensor, T
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _coded(body: str) -> Coded:
+    return kept(body)
+
+
+def kept(body: str) -> Coded:
     """What of the codes is there: nothing, or all that an earlier server left in the user's cache."""
     from vaecore.safefiles import BadFile, read_tensors
 

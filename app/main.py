@@ -15,6 +15,7 @@ pages = [
     st.Page("views/home.py", title="VAEscope", icon=":material/home:", url_path="home", default=True),
     st.Page("views/posterior.py", title="How wrong is the encoder?", icon=":material/target:", url_path="posterior"),
     st.Page("views/unsure.py", title="Where is it unsure?", icon=":material/help_center:", url_path="unsure"),
+    st.Page("views/learned.py", title="What has it learned?", icon=":material/bubble_chart:", url_path="learned"),
     st.Page("views/between.py", title="What lies between?", icon=":material/linear_scale:", url_path="between"),
     st.Page("views/prior.py", title="Where is the prior wrong?", icon=":material/blur_off:", url_path="prior"),
 ]

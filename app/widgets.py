@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
 
-def declared(name: str, root: str) -> "ComponentRenderer":
-    files = {kind: (Path(__file__).parent / "components" / f"{name}.{kind}").read_text() for kind in ("css", "js")}
-    return st.components.v2.component(name, html=f'<div class="{root}"></div>', **files)
+def declared(name: str, root: str, parts: tuple[str, ...] = ()) -> "ComponentRenderer":
+    """A component of app/components; `parts` are further scripts, which the first one's functions call."""
+    files = Path(__file__).parent / "components"
+    js = "\n".join((files / f"{script}.js").read_text() for script in (name, *parts))
+    css = (files / f"{name}.css").read_text()
+    return st.components.v2.component(name, html=f'<div class="{root}"></div>', css=css, js=js)
 
 
 _MAP, _STRIP = declared("latent_map", "map"), declared("thumbnails", "strip")

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "datasets distributions mutual weightnorm flows made resnets normed_resnets nets realnvp safefiles encoders priors "
     "processes pixelcnn lossy decoders vae refine objectives options mae averaging ranks exact paths recipes cards "
-    "checkpoints training clusters evaluation aggregate analysis learned timing tables memory __init__ __main__"
+    "checkpoints training clusters evaluation aggregate analysis learned embedding timing tables memory __init__ "
+    "__main__"
 ).split()
 
 

@@ -3,9 +3,11 @@
 import argparse
 import json
 import platform
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--exact-images", type=count, help="gaps of the first so many images (default: all)")
     analyse.add_argument("--device", default="auto")
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
+    add_embed(commands)
     add_aggregate(commands)
     add_learned(commands)
     add_bench(commands)
@@ -104,6 +107,20 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--seed", type=seed, default=0)
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
+
+
+def add_embed(commands: argparse._SubParsersAction) -> None:
+    text = "map the codes of checkpoints into the plane by t-SNE or UMAP, and keep the maps with them"
+    embed = add(commands, "embed", run_embed, text)
+    embed.add_argument("folders", nargs="+", metavar="folder", help="one checkpoint after another, D > 2")
+    embed.add_argument("--method", choices=["tsne", "umap"], default="umap")
+    embed.add_argument(
+        "--split", choices=["test", "train", "all"], default="test", help="train: with its held-out part"
+    )
+    embed.add_argument("--points", type=count, default=2000, help="so many, as many of each label; at most 10,000")
+    embed.add_argument("--seed", type=seed, default=0)
+    embed.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    embed.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
 
 
 def add_aggregate(commands: argparse._SubParsersAction) -> None:
@@ -320,30 +337,43 @@ def histogram(values: "Tensor") -> dict:  # noqa: F821
 
 
 def run_analyse(options: argparse.Namespace) -> dict:
-    import signal
-
     from vaecore import analysis, checkpoints
 
     vae, data = open_checkpoint(options, "test")
-    stopped = []
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
-    try:
-        with Bar() as bar, Progress(options.progress, bar) as progress:
-            found = analysis.analyse(
-                vae,
-                data.images.to(vae.device),
-                data.labels,
-                options.exact_images,
-                known=checkpoints.read_analysis(options.folder),
-                on_event=progress,
-                keep=lambda found: checkpoints.write_analysis(options.folder, found),
-                stop=lambda: bool(stopped),
-            )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with stoppable() as stopped, Bar() as bar, Progress(options.progress, bar) as progress:
+        found = analysis.analyse(
+            vae,
+            data.images.to(vae.device),
+            data.labels,
+            options.exact_images,
+            known=checkpoints.read_analysis(options.folder),
+            on_event=progress,
+            keep=lambda found: checkpoints.write_analysis(options.folder, found),
+            stop=lambda: bool(stopped),
+        )
     file = checkpoints.write_analysis(options.folder, found)
     rows = len(found.get("exact.log_evidence", ()))
     return {"file": str(file), "images": len(data), "exact": rows, "stopped": bool(stopped), "kept": sorted(found)}
+
+
+def run_embed(options: argparse.Namespace) -> dict:
+    from vaecore import embedding
+
+    settings = embedding.Settings(options.method, options.split, options.points, options.seed)
+    with stoppable() as stopped, Bar() as bar, Progress(options.progress, bar) as progress:
+        files = embedding.embed_checkpoints(options.folders, settings, options.data, progress, lambda: bool(stopped))
+    return {"files": [str(file) for file in files], "stopped": bool(stopped), **settings._asdict()}
+
+
+@contextmanager
+def stoppable() -> Iterator[list]:
+    """A list that is no longer empty once the process was asked to end."""
+    stopped = []
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Progress:

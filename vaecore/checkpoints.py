@@ -5,6 +5,7 @@
     metrics.json           training budget, history, evaluation
     README.md              the model card
     analysis.safetensors   codes, labels and exact results, which belong to one digest of weights and configuration
+    embeddings/            maps of the codes by t-SNE and UMAP, each a file, which belong to one digest too
 
 What is read may come from a stranger: the configuration is checked key by key, and the weights must match, name by
 name, the VAE that it builds. Nothing on disk is executable.
@@ -179,22 +180,37 @@ def digest(folder: str | Path) -> str:
 
 def read_analysis(folder: str | Path) -> dict[str, Tensor]:
     """What was computed once for these very weights, from the folder or the user's cache; {} if nothing was."""
+    return read_kept(folder, "analysis")
+
+
+def write_analysis(folder: str | Path, tensors: dict[str, Tensor]) -> Path:
+    """Keep `tensors` beside the weights that they were computed from, or in the user's cache if that is read-only."""
+    return write_kept(folder, "analysis", tensors)
+
+
+def read_kept(folder: str | Path, name: str) -> dict[str, Tensor]:
+    """As `read_analysis`, of any results: `name` is that of their file, without its ending."""
     key = digest(folder)
-    for file in (Path(folder) / "analysis.safetensors", cached_analysis(key)):
+    for file in (Path(folder) / f"{name}.safetensors", cached(key, name)):
         if file.exists() and read_header(file)[1].get("digest") == key:
             return read_tensors(file)
     return {}
 
 
-def write_analysis(folder: str | Path, tensors: dict[str, Tensor]) -> Path:
-    """Keep `tensors` beside the weights that they were computed from, or in the user's cache if that is read-only."""
+def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor]) -> Path:
+    """As `write_analysis`, of any results: `name` is that of their file, without its ending."""
     key = digest(folder)
-    file = Path(folder) / "analysis.safetensors" if os.access(folder, os.W_OK) else cached_analysis(key)
+    file = Path(folder) / f"{name}.safetensors" if os.access(folder, os.W_OK) else cached(key, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(file, tensors, {"digest": key})
     return file
 
 
 def cached_analysis(key: str) -> Path:
+    return cached(key, "analysis")
+
+
+def cached(key: str, name: str) -> Path:
+    """Where results for the weights of that digest lie in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "vaescope" / "analysis" / f"{key}.safetensors"
+    return cache / "vaescope" / name / f"{key}.safetensors"

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
-from vaecore.distributions import is_diagonal
-from vaecore.vae import VAE
+from vaecore.distributions import draw, is_diagonal
+from vaecore.vae import VAE, divergence
 
 
 class Bounds(NamedTuple):
@@ -74,6 +74,13 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
     """Means and standard deviations of q(z|x), each [N, D]."""
     parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
+
+
+@torch.no_grad()
+def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) -> Tensor:
+    """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
+    posteriors = (vae.posterior(x.to(vae.device)) for x in images.split(chunk))
+    return torch.cat([divergence(q, vae.prior(), *draw(q, samples)) for q in posteriors]).cpu()
 
 
 def kmeans_accuracy(

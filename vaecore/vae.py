@@ -11,6 +11,14 @@ from vaecore.distributions import draw
 Refine = Callable[["VAE", Tensor, Distribution], Distribution]
 
 
+def divergence(q: Distribution, p: Distribution, z: Tensor, weight: Tensor) -> Tensor:
+    """KL(q || p), [B] nats: exact where torch knows its closed form, else over z [K, B, D] by `weight` [K, B]."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return (weight * (q.log_prob(z) - p.log_prob(z))).sum(0)
+
+
 class VAE(nn.Module):
     """A prior, an encoder and a decoder: any modules whose calls return distributions.
 
@@ -55,11 +63,7 @@ class VAE(nn.Module):
         """
         q, p = self.posterior(x) if q is None else q, self.prior() if p is None else p
         z, weight = draw(q, samples)
-        try:
-            kl = kl_divergence(q, p)
-        except NotImplementedError:
-            kl = (weight * (q.log_prob(z) - p.log_prob(z))).sum(0)
-        return (weight * self.log_likelihood(x, z)).sum(0), kl
+        return (weight * self.log_likelihood(x, z)).sum(0), divergence(q, p, z, weight)
 
     def elbo(self, x: Tensor, samples: int = 1, q: Distribution | None = None) -> Tensor:
         """E_q[log p(x, z) - log q(z|x)] <= log p(x), with shape [B], in nats (Kingma & Welling 2014, equation 3)."""

@@ -5,7 +5,7 @@ import streamlit as st
 from app import panels, session
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
-BETWEEN = "What lies between?"
+BETWEEN, LEARNED = "What lies between?", "What has it learned?"
 
 words, drawing = st.columns([3, 1], vertical_alignment="center")
 words.title("VAEscope", anchor=False)
@@ -17,6 +17,7 @@ words.markdown(
 )
 words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/target:")
 words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_center:")
+words.page_link("views/learned.py", label=f"**{LEARNED}**", icon=":material/bubble_chart:")
 words.page_link("views/between.py", label=f"**{BETWEEN}**", icon=":material/linear_scale:")
 words.page_link("views/prior.py", label=f"**{PRIOR}**", icon=":material/blur_off:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
@@ -34,5 +35,6 @@ for start in range(0, len(usable), 3):
             with st.container(horizontal=True):
                 st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
                 st.page_link("views/unsure.py", label=UNSURE, query_params={"checkpoint": entry.name})
+                st.page_link("views/learned.py", label=LEARNED, query_params={"checkpoint": entry.name})
 if not found:
     panels.nothing_to_show(None)

@@ -1,0 +1,81 @@
+"""Maps by t-SNE and UMAP that are kept with the checkpoint, and refused once its weights are others."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaecore.checkpoints import load, read_config, read_kept, write_kept
+from vaecore.datasets import Dataset
+from vaecore.embedding.neighbours import FEWEST, METHODS, MOST, embed
+from vaecore.embedding.parts import gather, stratified
+from vaecore.learned import codes
+
+
+class Settings(NamedTuple):
+    """What a map depends on beside the weights. points: at most so many, of each label its share."""
+
+    method: str = "umap"
+    split: str = "test"
+    points: int = 2000
+    seed: int = 0
+
+
+def embed_checkpoints(
+    folders: list[str | Path],
+    settings: Settings,
+    root: str | Path | None = None,
+    on_event: Callable[[dict], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """Embed the codes of one checkpoint after another, and keep each map; the files, fewer where `stop` ended it.
+
+    The codes are means of q(z|x) of what `gather` gives. Everything that can be refused is refused before the work.
+    """
+    if settings.method not in METHODS:
+        raise ValueError(f"method is {settings.method!r}; it must be one of {', '.join(METHODS)}.")
+    if not FEWEST <= settings.points <= MOST:
+        raise ValueError(f"points is {settings.points}; it must be from {FEWEST} to {MOST:,}.")
+    sets = [embeddable(folder, settings, root) for folder in folders]
+    files = []
+    for place, (folder, data) in enumerate(zip(folders, sets, strict=True)):
+
+        def report(event: dict, before: int = place) -> None:
+            if on_event:
+                steps = event["steps"]
+                on_event(event | {"step": before * steps + event["step"], "steps": len(sets) * steps})
+
+        rows = stratified(len(data), settings.points, settings.seed, data.labels)
+        found = codes(load(folder), data.images[rows], batch=256)
+        places = None if stop() else embed(found, settings.method, settings.seed, report, stop)
+        if places is None:
+            break
+        files.append(write_kept(folder, name(settings), {"places": places, "rows": rows.to(torch.int32)}))
+    return files
+
+
+def embeddable(folder: str | Path, settings: Settings, root: str | Path | None) -> Dataset:
+    """The images of a checkpoint whose codes can be embedded; ValueError, with the reason, if they cannot."""
+    config = read_config(folder)
+    if config["dataset"] is None:
+        raise ValueError(f"{folder} does not say which data set it was trained on, so it has no images to embed.")
+    if config["latent_dim"] <= 2:
+        raise ValueError(f"The codes of {folder} have two dimensions: they are drawn as they are, not embedded.")
+    return gather(config["dataset"], settings.split, root)
+
+
+def name(settings: Settings) -> str:
+    """Under which name a map is kept, in the checkpoint's folder or the user's cache."""
+    return "embeddings/{}-{}-{}-{}".format(*settings)
+
+
+def kept(folder: str | Path, settings: Settings, rows: Tensor) -> Tensor | None:
+    """The places [n, 2] that were kept for these weights and these rows [n]; None if there are none, or of others."""
+    found = read_kept(folder, name(settings))
+    places, there = found.get("places"), found.get("rows")
+    if places is None or there is None or not torch.equal(there.long(), rows.long()):
+        return None
+    fits = places.shape == (len(rows), 2) and places.is_floating_point() and bool(places.isfinite().all())
+    return places if fits else None
