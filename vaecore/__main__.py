@@ -184,6 +184,8 @@ def add_bench(commands: argparse._SubParsersAction) -> None:
     bench.add_argument("--repeats", type=count, default=5, help="of inference")
     for name, default in (("epochs", 60), ("latent-dim", 8), ("depth", 10), ("samples", 100), ("seed", 0)):
         bench.add_argument(f"--{name}", type=seed if name == "seed" else count, default=default, help="of the tables")
+    text = "the NLL for so many seeds from --seed on, of the tables but saturation"
+    bench.add_argument("--seeds", type=count, help=text)
     bench.add_argument("--net", help="of the tables (default: what suits the images)")
     bench.add_argument("--device", default="auto")
 
@@ -449,11 +451,15 @@ def bench_table(options: argparse.Namespace) -> dict:
     name = options.dataset or "dynamic_digits"
     train, valid, test = (load_dataset(name, split, options.data) for split in ("train", "valid", "test"))
     train, valid, test = (each.first(options.images or len(each)) for each in (train, valid, test))
+    if options.seeds and options.what not in tables.TABLES:
+        raise ValueError(f"--seeds belongs to {', '.join(tables.TABLES)}, whose rows are systems.")
     settings = {key: getattr(options, key) for key in tables.Budget.__dataclass_fields__}
     budget, device = tables.Budget(**settings), hardware(pick_device(options.device))
     with Bar() as bar:
         if options.what == "saturation":
             found = tables.saturation(train, valid, budget, say=bar)
+        elif options.seeds:
+            found = tables.over_seeds(options.what, (train, valid, test), budget, options.seeds, say=bar)
         else:
             found = tables.table(options.what, train, valid, test, budget, say=bar)
     return found | {"hardware": device}
