@@ -98,6 +98,7 @@ function unmount(chart) {
   chart.resizes.disconnect()
   cancelAnimationFrame(chart.soon)
   clearTimeout(chart.rest)
+  clearTimeout(chart.waiting)
   charts.delete(chart.root)
 }
 
@@ -158,9 +159,9 @@ function agree(chart) {
   const key = JSON.stringify(selection)
   if (chart.asked !== undefined && chart.asked !== key && Date.now() - chart.since < 8000) return
   chart.asked = undefined
-  const same = chart.known === key + mask
+  // A mask may come before the numbers that it is of: it counts once they are there.
+  if (!chart.rows || chart.known === key + mask) return
   chart.known = key + mask
-  if (same || !chart.rows) return
   chart.inside = mask ? unmasked(mask, chart.rows.length) : null
   report(chart, count)
 }

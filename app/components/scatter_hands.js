@@ -57,12 +57,29 @@ function move(chart, panel, event) {
   if (drag.tool === "move") {
     panel.view.x -= here[0] - drag.start[0]
     panel.view.y -= here[1] - drag.start[1]
-    panel.stale = true
-    return later(chart)
+    slide(panel)
+    return unhurried(chart, () => repaint(chart, panel))
   }
   if (drag.tool === "box") drag.line = [drag.start, [here[0], drag.start[1]], here, [drag.start[0], here[1]]]
   else if (apart(panel, drag.line.at(-1), here) > 3) drag.line.push(here)
-  enclose(chart)
+  drag.moved = true
+  later(chart)
+  unhurried(chart, () => chart.drag === drag && enclose(chart, drag))
+}
+
+// While something is dragged the dots are painted no more often than this: without a GPU a browser takes 70 ms for it.
+const PAUSE = 200
+
+function unhurried(chart, act) {
+  chart.waiting ??= setTimeout(() => {
+    chart.waiting = undefined
+    act()
+  }, PAUSE)
+}
+
+function repaint(chart, panel) {
+  panel.stale = true
+  later(chart)
 }
 
 const apart = (panel, one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]) * unit(panel)
@@ -80,8 +97,7 @@ function pinched(chart, panel) {
 }
 
 // While the line is drawn, what it encloses stands out in every map, and is counted.
-function enclose(chart) {
-  const { drag } = chart
+function enclose(chart, drag) {
   drag.polygon = corners(drag.line)
   chart.inside = within(drag.panel.places, drag.polygon)
   report(chart, sum(chart.inside))
@@ -125,17 +141,17 @@ function end(chart, panel, event) {
   const { drag } = chart
   if (!drag || drag.panel !== panel) return
   chart.drag = undefined
-  if (!drag.line) return later(chart)
+  if (!drag.line) return repaint(chart, panel)
   const tiny = Math.hypot(event.clientX - drag.from[0], event.clientY - drag.from[1]) < 5 && drag.line.length < 4
-  if (tiny || !drag.polygon) {
+  if (tiny || !drag.moved) {
     chart.known = undefined // a press without a line changes nothing
     agree(chart)
     paintAll(chart)
     return point(chart, panel, nearest(panel, event))
   }
+  enclose(chart, drag)
   ask(chart, { panel: panel.place, polygon: drag.polygon })
   chart.said.textContent = chart.count.textContent
-  later(chart)
 }
 
 function stop(chart) {
@@ -289,9 +305,8 @@ function together(chart, panel) {
     const angle = (k * Math.PI) / 6
     return [places[2 * index] + reach * Math.cos(angle), places[2 * index + 1] + reach * Math.sin(angle)]
   }
-  chart.drag = { panel, line: Array.from({ length: 12 }, (_, k) => corner(k)) }
-  enclose(chart)
-  ask(chart, { panel: panel.place, polygon: chart.drag.polygon })
+  const drag = { panel, line: Array.from({ length: 12 }, (_, k) => corner(k)) }
+  enclose(chart, drag)
+  ask(chart, { panel: panel.place, polygon: drag.polygon })
   chart.said.textContent = chart.count.textContent
-  chart.drag = undefined
 }

@@ -79,7 +79,15 @@ function paint(chart, panel) {
     splat(panel, colours.full, chart.inside, 1)
   } else splat(panel, colours.full, null, 0)
   panel.dots.getContext("2d").putImageData(panel.image, 0, 0)
+  panel.painted = { ...panel.view }
+  slide(panel)
   panel.over.dataset.drawn = panel.places.length / 2
+}
+
+// The picture as it was painted, moved to where the view is now.
+function slide(panel) {
+  const [x, y] = [panel.painted.x - panel.view.x, panel.view.y - panel.painted.y].map((by) => (by * unit(panel)) / RATIO())
+  panel.dots.style.transform = x || y ? `translate(${x}px, ${y}px)` : ""
 }
 
 function splat(panel, colours, inside, wanted) {
