@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from vaecore.cards import model_card
 from vaecore.safefiles import (
     LARGEST_TENSORS,
     BadFile,
+    File,
     checked,
     read_header,
     read_json,
@@ -94,36 +96,46 @@ def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "m
     """
     if which not in ("model", "last"):
         raise ValueError(f"which is {which!r}; it must be 'model', the best weights, or 'last'.")
-    folder = Path(folder)
-    config, file = read_config(folder), folder / f"{which}.safetensors"
+    return filled(read_config(folder), Path(folder) / f"{which}.safetensors").to(device)
+
+
+def filled(config: dict, file: File) -> VAE:
+    """The VAE of a checked configuration with the weights in `file`, ready for evaluation; BadFile if they differ."""
     # First without memory: a configuration cannot ask for more than the file holds.
-    with torch.device("meta"):
-        expected = rebuild(config, folder).state_dict()
-    must_match(read_header(file)[0], expected, file)
+    must_match(read_header(file)[0], shapes(json.dumps(config)), file)
     tensors = read_tensors(file)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise BadFile(f"{file}: the weights {name} hold values that are not finite numbers.")
-    vae = rebuild(config, folder)
+    vae = rebuild(config)
     vae.load_state_dict(tensors)
-    return vae.to(device).eval()
+    return vae.eval()
 
 
-def rebuild(config: dict, folder: Path) -> VAE:
+@lru_cache(maxsize=64)
+def shapes(config: str) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the weights that a configuration, as JSON, asks for; BadFile if it cannot be built."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in rebuild(json.loads(config)).state_dict().items()}
+
+
+def rebuild(config: dict) -> VAE:
     with torch.random.fork_rng(devices=[]):
         try:
             return recipes.build_with(config["recipe"], config["data_shape"], config["latent_dim"], config["options"])
         except ValueError as error:
-            raise BadFile(f"{folder / 'config.json'}: {error}") from None
+            raise BadFile(f"config.json: {str(error)[:300]}") from None
 
 
-def must_match(header: dict, expected: dict[str, Tensor], file: Path) -> None:
+def must_match(header: dict, expected: dict[str, tuple[int, ...]], file: File) -> None:
     """The file's tensors are the VAE's: the same names, types and shapes."""
-    wanted = {name: ("F32", tuple(tensor.shape)) for name, tensor in expected.items()}
+    wanted = {name: ("F32", shape) for name, shape in expected.items()}
     for name in sorted(wanted.keys() | header.keys()):
         if header.get(name) != wanted.get(name):
-            there, want = header.get(name, "nothing"), wanted.get(name, "nothing")
-            raise BadFile(f"{file} does not fit its config.json: {name} is {there}, the configuration makes it {want}.")
+            there, want = (str(found.get(name, "nothing"))[:80] for found in (header, wanted))
+            raise BadFile(
+                f"{file} does not fit its config.json: {name[:80]} is {there}, the configuration makes it {want}."
+            )
 
 
 def read_config(folder: str | Path) -> dict:
@@ -131,17 +143,21 @@ def read_config(folder: str | Path) -> dict:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadFile(f"There is no checkpoint folder {folder}.")
-    file = folder / "config.json"
+    return check_config(folder / "config.json")
+
+
+def check_config(file: File) -> dict:
+    """The configuration in `file`, as `read_config` gives it."""
     config = read_json(file)
     if set(config) != set(CONFIG):
         raise BadFile(f"{file} must hold exactly the keys {', '.join(CONFIG)}.")
     for key, kind in CONFIG.items():
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
-            raise BadFile(f"{file}: {key} is {config[key]!r}, which is not of the right type.")
+            raise BadFile(f"{file}: {key} is {repr(config[key])[:80]}, which is not of the right type.")
     if config["dataset"] is not None and not config["dataset"].replace("_", "").isalnum():
-        raise BadFile(f"{file}: dataset is {config['dataset']!r}, which cannot be a data set's name.")
+        raise BadFile(f"{file}: dataset is {config['dataset'][:80]!r}, which cannot be a data set's name.")
     if config["format"] != FORMAT:
-        raise BadFile(f"{file} has format {config['format']}; this version reads format {FORMAT}.")
+        raise BadFile(f"{file} has format {repr(config['format'])[:20]}; this version reads format {FORMAT}.")
     return config
 
 
