@@ -1,7 +1,8 @@
 """A checkpoint is a folder, laid out as on the Hugging Face hub; it appears whole or not at all.
 
     config.json            recipe, sizes and options: what `build` needs
-    model.safetensors      the best weights; last.safetensors those of the last epoch
+    model.safetensors      the best weights; last.safetensors those of the last epoch; of an ONNX pair instead
+                           encoder.onnx and decoder.onnx
     metrics.json           training budget, history, evaluation
     README.md              the model card
     analysis.safetensors   codes, labels and exact results, which belong to one digest of weights and configuration
@@ -25,6 +26,8 @@ from torch import Tensor
 
 from vaecore import recipes
 from vaecore.cards import model_card
+from vaecore.onnx.graph import read_graph
+from vaecore.onnx.pair import PAIR, open_pair
 from vaecore.safefiles import (
     LARGEST_TENSORS,
     BadFile,
@@ -65,7 +68,11 @@ def save(
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         write_json(beside / "config.json", {"format": FORMAT, **vae.config, "dataset": dataset})
-        write_tensors(beside / "model.safetensors", vae.state_dict())
+        if vae.config["recipe"] == "onnx":
+            for name, content in zip(PAIR, vae.encoder.runner.graphs, strict=True):
+                write_bytes(beside / name, content)
+        else:
+            write_tensors(beside / "model.safetensors", vae.state_dict())
         if last is not None:
             write_tensors(beside / "last.safetensors", last)
         write_json(beside / "metrics.json", {})
@@ -96,7 +103,12 @@ def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "m
     """
     if which not in ("model", "last"):
         raise ValueError(f"which is {which!r}; it must be 'model', the best weights, or 'last'.")
-    return filled(read_config(folder), Path(folder) / f"{which}.safetensors").to(device)
+    config, folder = read_config(folder), Path(folder)
+    if config["recipe"] != "onnx":
+        return filled(config, folder / f"{which}.safetensors").to(device)
+    if which == "last":
+        raise BadFile(f"{folder} holds an ONNX pair, which has no last epoch.")
+    return open_pair(config, *(folder / name for name in PAIR)).to(device)
 
 
 def filled(config: dict, file: File) -> VAE:
@@ -175,7 +187,16 @@ def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
 
 
 def count_weights(folder: str | Path) -> int:
-    return sum(prod(shape) for _, shape in read_header(Path(folder) / "model.safetensors")[0].values())
+    files = weight_files(folder)
+    if len(files) > 1:
+        return sum(read_graph(file.read_bytes(), file.name).weights for file in files)
+    return sum(prod(shape) for _, shape in read_header(files[0])[0].values())
+
+
+def weight_files(folder: str | Path) -> list[Path]:
+    """The file, or of an ONNX pair the two files, that a checkpoint's weights are in."""
+    names = PAIR if read_config(folder)["recipe"] == "onnx" else ("model.safetensors",)
+    return [Path(folder) / name for name in names]
 
 
 def find(root: str | Path) -> list[Path]:
@@ -189,7 +210,8 @@ def digest(folder: str | Path) -> str:
     The weights alone do not say it: a VAE's are also those of the SA that begins with it.
     """
     found = hashlib.sha256(json.dumps(read_config(folder), sort_keys=True).encode())
-    found.update(checked(Path(folder) / "model.safetensors", LARGEST_TENSORS).read_bytes())
+    for file in weight_files(folder):
+        found.update(checked(file, LARGEST_TENSORS).read_bytes())
     return found.hexdigest()
 
 

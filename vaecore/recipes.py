@@ -448,11 +448,37 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
+def not_built(*parts: Any, **options: Any) -> VAE:  # noqa: ANN401, ARG001
+    raise ValueError("An ONNX pair is not built: it is brought, as encoder.onnx and decoder.onnx.")
+
+
+def not_trained(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
+    raise ValueError("An ONNX pair gives values and no gradients: it cannot be trained.")
+
+
+OUTPUT = Choice("output", ("logits", "mean"), "what the decoder's graph gives for each pixel", "mean")
+PIXEL_SCALE = Number("scale", 1.0, 1e-4, 1e4, "the standard deviation of a Gaussian pixel; not used for Bernoulli")
+# What comes from elsewhere: the systems of checkpoints that were brought, and of no training.
+BROUGHT: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "onnx": Recipe(
+            "onnx",
+            "ONNX pair",
+            "brought",
+            "an encoder and a decoder as ONNX graphs, with a standard normal prior; values without gradients",
+            not_built,
+            (LIKELIHOOD, OUTPUT, PIXEL_SCALE),
+            not_trained,
+        )
+    }
+)
 LARGEST_IMAGE, LARGEST_LATENT = (4, 256, 256), 1024
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name; ValueError, with the names there are, if there is none."""
+    """The recipe of that name, one of what was brought too; ValueError, with the names there are, if there is none."""
+    if isinstance(name, str) and name in BROUGHT:
+        return BROUGHT[name]
     if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"There is no recipe {name!r}; the recipes are {', '.join(RECIPES)}.")
     return RECIPES[name]
@@ -470,8 +496,7 @@ def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options
     """`build`, for options that come from a file or a command line and may have any names."""
     recipe = find_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
     data_shape = check_shape(data_shape)
-    if type(latent_dim) is not int or not 1 <= latent_dim <= LARGEST_LATENT:
-        raise ValueError(f"latent_dim is {latent_dim!r}; it must be a whole number from 1 to {LARGEST_LATENT}.")
+    check_latent(latent_dim)
     options = resolve_options(recipe, data_shape, options)
     made = recipe.make(data_shape, latent_dim, **options)
     made.config = {
@@ -481,6 +506,11 @@ def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options
         "options": options,
     }
     return made
+
+
+def check_latent(latent_dim: int) -> None:
+    if type(latent_dim) is not int or not 1 <= latent_dim <= LARGEST_LATENT:
+        raise ValueError(f"latent_dim is {latent_dim!r}; it must be a whole number from 1 to {LARGEST_LATENT}.")
 
 
 def check_shape(data_shape: Shape) -> Shape:
@@ -500,7 +530,8 @@ def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any])
         if name not in known:
             raise ValueError(f"Recipe {recipe.name} has no option {name!r}; its options are {', '.join(known)}.")
     defaults = {name: option.default for name, option in known.items()}
-    defaults["net"] = default_net(data_shape, known["net"].choices)
+    if "net" in known:
+        defaults["net"] = default_net(data_shape, known["net"].choices)
     return {name: option.check(given.get(name, defaults[name])) for name, option in known.items()}
 
 

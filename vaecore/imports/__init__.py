@@ -18,6 +18,8 @@ _HOME = {
     "MOST_COPIES": "archive",
     "from_zip": "bring",
     "from_files": "bring",
+    "from_onnx": "graphs",
+    "onnx_sizes": "graphs",
 }
 
 __all__ = list(_HOME)
