@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -456,6 +457,21 @@ def not_trained(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
     raise ValueError("An ONNX pair gives values and no gradients: it cannot be trained.")
 
 
+# pythae's kinds that are one VAE, trained by objectives of their own.
+PYTHAE_KINDS = ("VAE", "BetaVAE", "DisentangledBetaVAE", "BetaTCVAE", "INFOVAE_MMD", "FactorVAE")
+PYTHAE_KINDS += ("IWAE", "MIWAE", "CIWAE", "PIWAE")
+PYTHAE_WIDTH = 512
+
+
+def pythae(data_shape: Shape, latent_dim: int, kind: str, likelihood: str) -> VAE:  # noqa: ARG001
+    """pythae's default networks; a Bernoulli decoder gives the logits of their sigmoid's means."""
+    encoder = GaussianEncoder(shallow(data_shape, 2 * latent_dim, PYTHAE_WIDTH))
+    squash = [nn.Sigmoid()] if likelihood == "gaussian" else []
+    layers = [nn.Linear(latent_dim, PYTHAE_WIDTH), nn.ReLU(), nn.Linear(PYTHAE_WIDTH, prod(data_shape)), *squash]
+    decoder = nn.Sequential(*layers, nn.Unflatten(-1, data_shape))
+    return VAE(StandardNormal(latent_dim), encoder, DECODERS[likelihood](decoder))
+
+
 OUTPUT = Choice("output", ("logits", "mean"), "what the decoder's graph gives for each pixel", "mean")
 PIXEL_SCALE = Number("scale", 1.0, 1e-4, 1e4, "the standard deviation of a Gaussian pixel; not used for Bernoulli")
 # What comes from elsewhere: the systems of checkpoints that were brought, and of no training.
@@ -469,7 +485,16 @@ BROUGHT: Mapping[str, Recipe] = MappingProxyType(
             not_built,
             (LIKELIHOOD, OUTPUT, PIXEL_SCALE),
             not_trained,
-        )
+        ),
+        "pythae": Recipe(
+            "pythae",
+            "pythae {kind}",
+            "brought",
+            "a VAE that pythae trained, with its default networks of one hidden layer",
+            pythae,
+            (Choice("kind", PYTHAE_KINDS, "what pythae calls it", PYTHAE_KINDS[0]), LIKELIHOOD),
+            end_to_end,
+        ),
     }
 )
 LARGEST_IMAGE, LARGEST_LATENT = (4, 256, 256), 1024

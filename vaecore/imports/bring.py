@@ -6,20 +6,24 @@ from vaecore.checkpoints import filled
 from vaecore.imports.archive import LARGEST_UPLOAD, unpacked
 from vaecore.imports.graphs import adopt
 from vaecore.imports.keeping import Files, brought_config, held, keep, metrics, must_work
+from vaecore.imports.pythae import from_pythae
 from vaecore.onnx.pair import PAIR
 from vaecore.safefiles import BadFile
 
+PYTHAE = "model_config.json"
 # What their readers would run as a program.
 PROGRAMS = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".npy", ".npz", ".py", ".pyc", ".so", ".h5")
 
 
-def from_zip(content: bytes, root: str | Path, name: str = "") -> Path:
-    """The checkpoint that the zip of a folder holds, as a new folder under `root`.
+def from_zip(content: bytes, root: str | Path, name: str = "", dataset: str | None = None) -> Path:
+    """The checkpoint that the zip of a folder holds, ours or pythae's, as a new folder under `root`.
 
     Args:
         name: what to call it; by default, and where that is taken, a name of what it is.
+        dataset: what a folder of pythae's was trained on, which it does not say.
     """
-    return from_folder(unpacked(content), root, name)
+    files = unpacked(content)
+    return from_pythae(files, root, name, dataset) if PYTHAE in files else from_folder(files, root, name)
 
 
 def from_files(weights: bytes, config: bytes, root: str | Path, name: str = "") -> Path:
