@@ -65,5 +65,7 @@ def evaluation(results: dict | None) -> list[str]:
     """The evaluation's numbers and the protocol that they were measured by."""
     if not isinstance(results, dict):
         return []
-    rows = [f"| {name} | {value:,.3f} |" for name, value in results.items() if isinstance(value, int | float)]
+    # The bars of p(z|x) would part cells.
+    named = ((name.replace("|", "\\|"), value) for name, value in results.items())
+    rows = [f"| {name} | {value:,.3f} |" for name, value in named if isinstance(value, int | float)]
     return ["", "## Evaluation", "", results.get("protocol", ""), "", "| measure | value |", "| --- | --- |", *rows]
