@@ -80,7 +80,7 @@ def card(entry: Checkpoint) -> str:
 
     config = checkpoints.read_config(entry.folder)
     whole = model_card(config, entry.metrics or {}, weights(entry.digest, entry.folder))
-    return whole.split("---\n", 2)[2].strip().replace("## ", "##### ").replace("# ", "#### ", 1)
+    return whole.split("---\n", 2)[2].strip().replace("## ", "###### ").replace("# ", "##### ", 1)
 
 
 def pack(entry: Checkpoint) -> Callable[[], bytes]:

@@ -21,6 +21,7 @@ HELP = {
     "minutes": "of training",
     "from": "shipped with VAEscope, trained here, brought here, or in a folder that others share",
 }
+WIDTHS = {"name": 250, "kind": 200, "data": 125}  # pixels, for the longest that ship
 FORMATS = {"ELBO": "%.1f", "NLL": "%.1f", "exact gap": "%.2f", "minutes": "%.1f", "MB": "%.1f", "weights": "localized"}
 
 
@@ -41,7 +42,7 @@ def table(entries: list[Checkpoint]) -> None:
     config = {
         name: st.column_config.NumberColumn(help=HELP.get(name), format=FORMATS.get(name))
         if isinstance(next((value for value in values if value is not None), ""), int | float)
-        else st.column_config.TextColumn(help=HELP.get(name), pinned=name == "name")
+        else st.column_config.TextColumn(help=HELP.get(name), width=WIDTHS.get(name))
         for name, values in columns.items()
     }
     st.dataframe(
@@ -69,27 +70,32 @@ def card(entry: Checkpoint) -> None:
 
 def deeds(entry: Checkpoint) -> None:
     """Where to look at it, its zip, and, of what is ours, its name and its end."""
-    for page, question in PAGES.items():
-        st.page_link(page, label=question, query_params={"checkpoint": entry.name}, icon=":material/arrow_forward:")
-    st.download_button(
-        "Download as a zip",
-        shelf.pack(entry),
-        file_name=f"{entry.folder.name}.zip",
-        mime="application/zip",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-        key="shelf_download",
-    )
-    if not shelf.may_change(entry):
-        st.caption("It was neither trained nor brought here, so it can be neither renamed nor deleted.")
-        return
-    with st.popover("Rename", icon=":material/edit:", width="stretch"):
+    with st.container(horizontal=True, gap="small"):
+        for page, question in PAGES.items():
+            st.page_link(page, label=question, query_params={"checkpoint": entry.name}, icon=":material/arrow_forward:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.download_button(
+            "Download as a zip",
+            shelf.pack(entry),
+            file_name=f"{entry.folder.name}.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            key="shelf_download",
+        )
+        if shelf.may_change(entry):
+            changes(entry)
+        else:
+            st.caption("Neither trained nor brought here: it can be neither renamed nor deleted.", width="content")
+
+
+def changes(entry: Checkpoint) -> None:
+    with st.popover("Rename", icon=":material/edit:"):
         name = st.text_input("New name", value=entry.folder.name, key=f"shelf_name_{entry.name}", max_chars=64)
-        st.button("Rename it", key="shelf_rename", on_click=act, args=(entry, name), width="stretch")
-    with st.popover("Delete", icon=":material/delete:", width="stretch"):
+        st.button("Rename it", key="shelf_rename", on_click=act, args=(entry, name))
+    with st.popover("Delete", icon=":material/delete:"):
         st.markdown(f"Delete **{panels.plain(entry.name)}** for good? There is no way back.")
-        st.button("Yes, delete it", key="shelf_delete", type="primary", on_click=act, args=(entry, ""), width="stretch")
+        st.button("Yes, delete it", key="shelf_delete", type="primary", on_click=act, args=(entry, ""))
 
 
 def act(entry: Checkpoint, name: str) -> None:

@@ -22,10 +22,8 @@ with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=n
 if not usable:
     panels.nothing_to_show(None)
     st.stop()
-words, deeds = st.columns([2.4, 1], gap="medium")
-with deeds:
-    checkpoint = choices.checkpoint(found)
-    shelf_page.deeds(checkpoint)
-with words, panels.sentences():
+checkpoint = choices.checkpoint(found)
+shelf_page.deeds(checkpoint)
+with panels.sentences():
     shelf_page.card(checkpoint)
 choices.write_address(checkpoint=checkpoint.name)
