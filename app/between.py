@@ -86,6 +86,14 @@ def pixelwise(entry: Entry) -> bool:
     return isinstance(session.model(entry.checkpoint.digest, entry.checkpoint.folder).decoder, PixelDecoder)
 
 
+def unfollowed(entry: Entry) -> str:
+    """Why the way of least change cannot be found for its decoder; nothing if it can."""
+    if pixelwise(entry):
+        return "draws pixel after pixel"
+    vae = session.model(entry.checkpoint.digest, entry.checkpoint.folder)
+    return "" if vae.differentiable else "is an ONNX pair, which gives no gradients"
+
+
 # ---- ways
 
 

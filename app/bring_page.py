@@ -134,7 +134,7 @@ def named() -> str:
         "Name",
         key="bring_name",
         max_chars=64,
-        placeholder="of itself",
+        placeholder="by what it is",
         help="Letters, digits, dots, dashes, underscores",
     ).strip()
 
