@@ -30,6 +30,7 @@ WORDS = {
 }
 
 
+@st.fragment
 def bring() -> None:
     way = st.segmented_control(
         "What do you bring?", list(WAYS), default="zip", format_func=WAYS.get, key="bring_way", required=True
