@@ -11,7 +11,6 @@ st.caption(
 )
 with st.spinner("Looking for checkpoints"):
     found = session.checkpoints()
-shelf_page.take_what_is_new()
 panels.problems(found)
 usable = [entry for entry in found.values() if not entry.problem]
 if usable:
@@ -19,6 +18,7 @@ if usable:
         shelf_page.table(usable)
 with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=not usable, key="bring_open"):
     bring_page.bring()
+shelf_page.take_what_is_new()
 if not usable:
     panels.nothing_to_show(None)
     st.stop()
