@@ -23,9 +23,11 @@ _MODULES = (
     "datasets",
     "evaluation",
     "exact",
+    "imports",
     "objectives",
     "paths",
     "recipes",
+    "shelf",
     "training",
 )
 
