@@ -90,6 +90,14 @@ def draws_pixels(checkpoint: Checkpoint) -> bool:
     return isinstance(session.model(checkpoint.digest, checkpoint.folder).decoder, PixelDecoder)
 
 
+def unfollowed(entry: Entry) -> str:
+    """Why the way of least change cannot be found for its decoder; nothing if it can."""
+    if pixelwise(entry):
+        return "draws pixel after pixel"
+    vae = session.model(entry.checkpoint.digest, entry.checkpoint.folder)
+    return "" if vae.differentiable else "is an ONNX pair, which gives no gradients"
+
+
 # ---- ways
 
 

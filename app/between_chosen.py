@@ -44,15 +44,20 @@ def parsed(text: str, count: int) -> list[Pair] | None:
 def path(entries: list[Entry]) -> str:
     """Let the person choose the kind of way; the smoothest needs decoders with a mean that can be followed."""
     asked, state = choices.news("path"), st.session_state
-    kinds = [kind for kind in KINDS if kind != "smoothest" or not any(map(between.pixelwise, entries))]
+    why = {entry.checkpoint.name: between.unfollowed(entry) for entry in entries}
+    name = next((name for name, reason in why.items() if reason), "")
+    kinds = [kind for kind in KINDS if kind != "smoothest" or not name]
     if asked in kinds:
         state["between_path"] = asked
     elif asked is not None:
         st.warning(f"The link asks for the path {asked[:30]!r}; there is only {', '.join(kinds)}.")
     if state.get("between_path") not in kinds:
         state["between_path"] = "linear"
+    said = (
+        f"Without the way of least change, which follows the decoder's gradients: {name} {why[name]}." if name else None
+    )
     return st.segmented_control(
-        "Way", kinds, key="between_path", required=True, persist_state="session", format_func=KINDS.get
+        "Way", kinds, key="between_path", required=True, persist_state="session", format_func=KINDS.get, help=said
     )
 
 

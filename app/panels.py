@@ -1,5 +1,6 @@
 """The parts of the posterior page: each draws one thing."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -191,6 +192,11 @@ def sentences() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         st.error(str(error))
+
+
+def plain(text: str) -> str:
+    """`text`, which may come from a stranger's file, so that Markdown shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$:!])", r"\\\1", text)
 
 
 def problems(found: dict[str, Checkpoint]) -> None:

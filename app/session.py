@@ -134,9 +134,14 @@ def computing() -> "Iterator[None]":
 
 
 def folders() -> list[Path]:
-    """Where checkpoints are looked for: what ships, what was trained here, what the environment names."""
+    """Where checkpoints are looked for: what ships, was trained here, was brought, and what the environment names."""
     named = os.environ.get("VAESCOPE_CHECKPOINTS", "")
-    return [ROOT / "pretrained", ROOT / "runs", *(Path(part) for part in named.split(os.pathsep) if part)]
+    return [
+        ROOT / "pretrained",
+        ROOT / "runs",
+        ROOT / "brought",
+        *(Path(part) for part in named.split(os.pathsep) if part),
+    ]
 
 
 def checkpoints() -> dict[str, Checkpoint]:

@@ -23,10 +23,12 @@ _MODULES = (
     "datasets",
     "evaluation",
     "exact",
+    "imports",
     "learned",
     "objectives",
     "paths",
     "recipes",
+    "shelf",
     "training",
 )
 

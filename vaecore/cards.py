@@ -1,15 +1,22 @@
 """The model card: README.md of a checkpoint, written from its config.json and metrics.json alone."""
 
-from vaecore.recipes import RECIPES, label
+import json
+
+from vaecore.recipes import find_recipe, label
+
+BROUGHT = (
+    "Brought from elsewhere: what is said of training and evaluation is its maker's claim, unless it was redone here."
+)
 
 
 def model_card(config: dict, metrics: dict, size: int) -> str:
     """Markdown with the hub's YAML front matter; `size` is the number of weights."""
-    recipe, training = RECIPES[config["recipe"]], metrics.get("training")
+    recipe, training, brought = find_recipe(config["recipe"]), metrics.get("training"), metrics.get("brought") is True
     shape = " x ".join(map(str, config["data_shape"]))
-    front = ["---", "library_name: vaescope", "license: mit", "tags: [vae, vaescope]"]
+    # What a stranger made is not ours to license.
+    front = ["---", "library_name: vaescope", *([] if brought else ["license: mit"]), "tags: [vae, vaescope]"]
     if config["dataset"]:
-        front.append(f"datasets: [{config['dataset']}]")
+        front.append(f"datasets: [{yaml_word(config['dataset'])}]")
     options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
     about = [
         f"# {label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}",
@@ -17,9 +24,21 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
         f"{label(config)} ({recipe.paper}): {recipe.summary}.",
         "",
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
+        *(["", BROUGHT] if brought else []),
     ]
     measured = [*evaluation(metrics.get("evaluation")), *learned(metrics.get("learned"))]
     return "\n".join([*front, "---", "", *about, *budget(training), *measured, ""])
+
+
+def yaml_word(word: str) -> str:
+    """`word` as a string of YAML, which would take some bare words for numbers or truth values."""
+    plain = (
+        word.isascii() and word[0].isalpha() and word.lower() not in ("y", "n", "yes", "no", "on", "off", *CONSTANTS)
+    )
+    return word if plain else json.dumps(word)
+
+
+CONSTANTS = ("true", "false", "null")
 
 
 def budget(training: dict | None) -> list[str]:
@@ -47,7 +66,9 @@ def evaluation(results: dict | None) -> list[str]:
     """The evaluation's numbers and the protocol that they were measured by."""
     if not isinstance(results, dict):
         return []
-    rows = [f"| {name} | {value:,.3f} |" for name, value in results.items() if isinstance(value, int | float)]
+    # The bars of p(z|x) would part cells.
+    named = ((name.replace("|", "\\|"), value) for name, value in results.items())
+    rows = [f"| {name} | {value:,.3f} |" for name, value in named if isinstance(value, int | float)]
     return ["", "## Evaluation", "", results.get("protocol", ""), "", "| measure | value |", "| --- | --- |", *rows]
 
 

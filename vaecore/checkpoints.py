@@ -1,7 +1,8 @@
 """A checkpoint is a folder, laid out as on the Hugging Face hub; it appears whole or not at all.
 
     config.json            recipe, sizes and options: what `build` needs
-    model.safetensors      the best weights; last.safetensors those of the last epoch
+    model.safetensors      the best weights; last.safetensors those of the last epoch; of an ONNX pair instead
+                           encoder.onnx and decoder.onnx
     metrics.json           training budget, history, evaluation
     README.md              the model card
     analysis.safetensors   codes, labels and exact results, which belong to one digest of weights and configuration
@@ -16,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,12 @@ from torch import Tensor
 
 from vaecore import recipes
 from vaecore.cards import model_card
+from vaecore.onnx.graph import read_graph
+from vaecore.onnx.pair import PAIR, open_pair
 from vaecore.safefiles import (
     LARGEST_TENSORS,
     BadFile,
+    File,
     checked,
     read_header,
     read_json,
@@ -64,7 +69,11 @@ def save(
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         write_json(beside / "config.json", {"format": FORMAT, **vae.config, "dataset": dataset})
-        write_tensors(beside / "model.safetensors", vae.state_dict())
+        if vae.config["recipe"] == "onnx":
+            for name, content in zip(PAIR, vae.encoder.runner.graphs, strict=True):
+                write_bytes(beside / name, content)
+        else:
+            write_tensors(beside / "model.safetensors", vae.state_dict())
         if last is not None:
             write_tensors(beside / "last.safetensors", last)
         write_json(beside / "metrics.json", {})
@@ -95,36 +104,51 @@ def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "m
     """
     if which not in ("model", "last"):
         raise ValueError(f"which is {which!r}; it must be 'model', the best weights, or 'last'.")
-    folder = Path(folder)
-    config, file = read_config(folder), folder / f"{which}.safetensors"
+    config, folder = read_config(folder), Path(folder)
+    if config["recipe"] != "onnx":
+        return filled(config, folder / f"{which}.safetensors").to(device)
+    if which == "last":
+        raise BadFile(f"{folder} holds an ONNX pair, which has no last epoch.")
+    return open_pair(config, *(folder / name for name in PAIR)).to(device)
+
+
+def filled(config: dict, file: File) -> VAE:
+    """The VAE of a checked configuration with the weights in `file`, ready for evaluation; BadFile if they differ."""
     # First without memory: a configuration cannot ask for more than the file holds.
-    with torch.device("meta"):
-        expected = rebuild(config, folder).state_dict()
-    must_match(read_header(file)[0], expected, file)
+    must_match(read_header(file)[0], shapes(json.dumps(config)), file)
     tensors = read_tensors(file)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise BadFile(f"{file}: the weights {name} hold values that are not finite numbers.")
-    vae = rebuild(config, folder)
+    vae = rebuild(config)
     vae.load_state_dict(tensors)
-    return vae.to(device).eval()
+    return vae.eval()
 
 
-def rebuild(config: dict, folder: Path) -> VAE:
+@lru_cache(maxsize=64)
+def shapes(config: str) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the weights that a configuration, as JSON, asks for; BadFile if it cannot be built."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in rebuild(json.loads(config)).state_dict().items()}
+
+
+def rebuild(config: dict) -> VAE:
     with torch.random.fork_rng(devices=[]):
         try:
             return recipes.build_with(config["recipe"], config["data_shape"], config["latent_dim"], config["options"])
         except ValueError as error:
-            raise BadFile(f"{folder / 'config.json'}: {error}") from None
+            raise BadFile(f"config.json: {str(error)[:300]}") from None
 
 
-def must_match(header: dict, expected: dict[str, Tensor], file: Path) -> None:
+def must_match(header: dict, expected: dict[str, tuple[int, ...]], file: File) -> None:
     """The file's tensors are the VAE's: the same names, types and shapes."""
-    wanted = {name: ("F32", tuple(tensor.shape)) for name, tensor in expected.items()}
+    wanted = {name: ("F32", shape) for name, shape in expected.items()}
     for name in sorted(wanted.keys() | header.keys()):
         if header.get(name) != wanted.get(name):
-            there, want = header.get(name, "nothing"), wanted.get(name, "nothing")
-            raise BadFile(f"{file} does not fit its config.json: {name} is {there}, the configuration makes it {want}.")
+            there, want = (str(found.get(name, "nothing"))[:80] for found in (header, wanted))
+            raise BadFile(
+                f"{file} does not fit its config.json: {name[:80]} is {there}, the configuration makes it {want}."
+            )
 
 
 def read_config(folder: str | Path) -> dict:
@@ -132,17 +156,21 @@ def read_config(folder: str | Path) -> dict:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadFile(f"There is no checkpoint folder {folder}.")
-    file = folder / "config.json"
+    return check_config(folder / "config.json")
+
+
+def check_config(file: File) -> dict:
+    """The configuration in `file`, as `read_config` gives it."""
     config = read_json(file)
     if set(config) != set(CONFIG):
         raise BadFile(f"{file} must hold exactly the keys {', '.join(CONFIG)}.")
     for key, kind in CONFIG.items():
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
-            raise BadFile(f"{file}: {key} is {config[key]!r}, which is not of the right type.")
+            raise BadFile(f"{file}: {key} is {repr(config[key])[:80]}, which is not of the right type.")
     if config["dataset"] is not None and not config["dataset"].replace("_", "").isalnum():
-        raise BadFile(f"{file}: dataset is {config['dataset']!r}, which cannot be a data set's name.")
+        raise BadFile(f"{file}: dataset is {config['dataset'][:80]!r}, which cannot be a data set's name.")
     if config["format"] != FORMAT:
-        raise BadFile(f"{file} has format {config['format']}; this version reads format {FORMAT}.")
+        raise BadFile(f"{file} has format {repr(config['format'])[:20]}; this version reads format {FORMAT}.")
     return config
 
 
@@ -160,7 +188,16 @@ def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
 
 
 def count_weights(folder: str | Path) -> int:
-    return sum(prod(shape) for _, shape in read_header(Path(folder) / "model.safetensors")[0].values())
+    files = weight_files(folder)
+    if len(files) > 1:
+        return sum(read_graph(file.read_bytes(), file.name).weights for file in files)
+    return sum(prod(shape) for _, shape in read_header(files[0])[0].values())
+
+
+def weight_files(folder: str | Path) -> list[Path]:
+    """The file, or of an ONNX pair the two files, that a checkpoint's weights are in."""
+    names = PAIR if read_config(folder)["recipe"] == "onnx" else ("model.safetensors",)
+    return [Path(folder) / name for name in names]
 
 
 def find(root: str | Path) -> list[Path]:
@@ -174,7 +211,8 @@ def digest(folder: str | Path) -> str:
     The weights alone do not say it: a VAE's are also those of the SA that begins with it.
     """
     found = hashlib.sha256(json.dumps(read_config(folder), sort_keys=True).encode())
-    found.update(checked(Path(folder) / "model.safetensors", LARGEST_TENSORS).read_bytes())
+    for file in weight_files(folder):
+        found.update(checked(file, LARGEST_TENSORS).read_bytes())
     return found.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -508,11 +509,61 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
+def not_built(*parts: Any, **options: Any) -> VAE:  # noqa: ANN401, ARG001
+    raise ValueError("An ONNX pair is not built: it is brought, as encoder.onnx and decoder.onnx.")
+
+
+def not_trained(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
+    raise ValueError("An ONNX pair gives values and no gradients: it cannot be trained.")
+
+
+# pythae's kinds that are one VAE, trained by objectives of their own.
+PYTHAE_KINDS = ("VAE", "BetaVAE", "DisentangledBetaVAE", "BetaTCVAE", "INFOVAE_MMD", "FactorVAE")
+PYTHAE_KINDS += ("IWAE", "MIWAE", "CIWAE", "PIWAE")
+PYTHAE_WIDTH = 512
+
+
+def pythae(data_shape: Shape, latent_dim: int, kind: str, likelihood: str) -> VAE:  # noqa: ARG001
+    """pythae's default networks; a Bernoulli decoder gives the logits of their sigmoid's means."""
+    encoder = GaussianEncoder(shallow(data_shape, 2 * latent_dim, PYTHAE_WIDTH))
+    squash = [nn.Sigmoid()] if likelihood == "gaussian" else []
+    layers = [nn.Linear(latent_dim, PYTHAE_WIDTH), nn.ReLU(), nn.Linear(PYTHAE_WIDTH, prod(data_shape)), *squash]
+    decoder = nn.Sequential(*layers, nn.Unflatten(-1, data_shape))
+    return VAE(StandardNormal(latent_dim), encoder, DECODERS[likelihood](decoder))
+
+
+OUTPUT = Choice("output", ("logits", "mean"), "what the decoder's graph gives for each pixel", "mean")
+PIXEL_SCALE = Number("scale", 1.0, 1e-4, 1e4, "the standard deviation of a Gaussian pixel; not used for Bernoulli")
+# What comes from elsewhere: the systems of checkpoints that were brought, and of no training.
+BROUGHT: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "onnx": Recipe(
+            "onnx",
+            "ONNX pair",
+            "brought",
+            "an encoder and a decoder as ONNX graphs, with a standard normal prior; values without gradients",
+            not_built,
+            (LIKELIHOOD, OUTPUT, PIXEL_SCALE),
+            not_trained,
+        ),
+        "pythae": Recipe(
+            "pythae",
+            "pythae {kind}",
+            "brought",
+            "a VAE that pythae trained, with its default networks of one hidden layer",
+            pythae,
+            (Choice("kind", PYTHAE_KINDS, "what pythae calls it", PYTHAE_KINDS[0]), LIKELIHOOD),
+            end_to_end,
+        ),
+    }
+)
 LARGEST_IMAGE, LARGEST_LATENT = (4, 256, 256), 1024
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name; ValueError, with the names there are, if there is none."""
+    """The recipe of that name, one of what was brought too; ValueError, with the names there are, if there is none."""
+    if isinstance(name, str) and name in BROUGHT:
+        return BROUGHT[name]
     if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"There is no recipe {name!r}; the recipes are {', '.join(RECIPES)}.")
     return RECIPES[name]
@@ -530,8 +581,7 @@ def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options
     """`build`, for options that come from a file or a command line and may have any names."""
     recipe = find_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
     data_shape = check_shape(data_shape)
-    if type(latent_dim) is not int or not 1 <= latent_dim <= LARGEST_LATENT:
-        raise ValueError(f"latent_dim is {latent_dim!r}; it must be a whole number from 1 to {LARGEST_LATENT}.")
+    check_latent(latent_dim)
     options = resolve_options(recipe, data_shape, options)
     made = recipe.make(data_shape, latent_dim, **options)
     made.config = {
@@ -541,6 +591,11 @@ def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options
         "options": options,
     }
     return made
+
+
+def check_latent(latent_dim: int) -> None:
+    if type(latent_dim) is not int or not 1 <= latent_dim <= LARGEST_LATENT:
+        raise ValueError(f"latent_dim is {latent_dim!r}; it must be a whole number from 1 to {LARGEST_LATENT}.")
 
 
 def check_shape(data_shape: Shape) -> Shape:

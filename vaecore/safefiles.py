@@ -4,9 +4,11 @@ Only JSON and safetensors are read. Sizes are bounded before anything is parsed:
 is enough to keep its reader busy for many seconds and most of a gigabyte.
 """
 
+import io
 import json
 import os
 import tempfile
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,39 @@ class BadFile(ValueError):
     """A file that is missing, too large, or not what its name says."""
 
 
-def checked(file: Path, most: int) -> Path:
+@dataclass(frozen=True)
+class Held:
+    """A file in memory, which is read as one on the disk is."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_file(self) -> bool:
+        return True
+
+    def open(self, mode: str) -> io.BytesIO:  # noqa: ARG002
+        return io.BytesIO(self.content)
+
+    def read_bytes(self) -> bytes:
+        return self.content
+
+
+File = Path | Held
+
+
+def checked(file: File, most: int) -> File:
     """`file`, if it is there and has at most `most` bytes."""
     if not file.is_file():
         raise BadFile(f"{file} is missing.")
-    if (size := file.stat().st_size) > most:
+    if (size := len(file.content) if isinstance(file, Held) else file.stat().st_size) > most:
         raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
     return file
 
 
-def parse_json(text: bytes, file: Path) -> Any:  # noqa: ANN401
+def parse_json(text: bytes, file: File) -> Any:  # noqa: ANN401
     """Strict JSON: no key twice, no NaN or infinity."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict:
@@ -49,7 +74,7 @@ def parse_json(text: bytes, file: Path) -> Any:  # noqa: ANN401
         raise BadFile(f"{file} does not hold valid JSON: {error}.") from None
 
 
-def read_json(file: Path) -> dict:
+def read_json(file: File) -> dict:
     """The JSON object in `file`."""
     held = parse_json(checked(file, LARGEST_JSON).read_bytes(), file)
     if not isinstance(held, dict):
@@ -57,7 +82,7 @@ def read_json(file: Path) -> dict:
     return held
 
 
-def read_header(file: Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+def read_header(file: File) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
     """What a safetensors file says of itself: each tensor's type and shape, and the metadata."""
     with checked(file, LARGEST_TENSORS).open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -76,7 +101,7 @@ def read_header(file: Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
     return tensors, metadata
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
+def read_tensors(file: File) -> dict[str, Tensor]:
     """The tensors of a safetensors file, after its header was found harmless."""
     read_header(file)
     try:

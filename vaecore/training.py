@@ -150,6 +150,8 @@ def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learn
         raise ValueError(f"learning_rate is {learning_rate}; it must be a positive number.")
     if images.ndim != 4 or not len(images):
         raise ValueError(f"The training images have shape {list(images.shape)}; it must be [N, C, H, W] with N >= 1.")
+    if not vae.differentiable:
+        raise ValueError("This VAE's networks give values and no gradients: it cannot be trained.")
     shape = vae.config and vae.config["data_shape"]
     if shape and shape != list(images.shape[1:]):
         raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(images.shape[1:])}.")

@@ -1,6 +1,7 @@
 """The three densities together."""
 
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -72,4 +73,9 @@ class VAE(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.parameters()).device
+        return next(chain(self.parameters(), self.buffers())).device
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients pass through its encoder and decoder; not where another program runs them."""
+        return all(getattr(part, "differentiable", True) for part in (self.encoder, self.decoder))

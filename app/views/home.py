@@ -22,7 +22,9 @@ words.page_link("views/between.py", label=f"**{BETWEEN}**", icon=":material/line
 words.page_link("views/prior.py", label=f"**{PRIOR}**", icon=":material/blur_off:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
 
-st.subheader("Checkpoints", anchor=False)
+title, way = st.columns([3, 1], vertical_alignment="bottom")
+title.subheader("Checkpoints", anchor=False)
+way.page_link("views/checkpoints.py", label="All of them, and bring your own", icon=":material/inventory_2:")
 with st.spinner("Looking for checkpoints"):
     found = session.checkpoints()
 panels.problems(found)

@@ -1,0 +1,148 @@
+"""What the page of checkpoints knows of them and does with them. Beside session.py, by its rules."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from app import jobs, session
+from app.session import Checkpoint
+
+SOURCES = {"pretrained": "shipped", "runs": "trained here", "brought": "brought"}
+GAP = "exact gap KL(q(z|x) || p(z|x))"
+
+
+def root() -> Path:
+    """Where what is brought is kept."""
+    return session.ROOT / "brought"
+
+
+def source(entry: Checkpoint) -> str:
+    """Where a checkpoint comes from."""
+    own = entry.folder.parent
+    return SOURCES.get(own.name, "shared") if own.parent == session.ROOT else "shared"
+
+
+def may_change(entry: Checkpoint) -> bool:
+    """What ships, and what others share, is not ours to rename or delete."""
+    return source(entry) in ("trained here", "brought")
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def weights(digest: str, _folder: Path) -> int:
+    from vaecore.checkpoints import count_weights
+
+    return count_weights(_folder)
+
+
+def table(entries: list[Checkpoint]) -> dict[str, list]:
+    """The columns of the table, a row for each checkpoint; what was not measured is None."""
+    from vaecore import shelf
+
+    rows = []
+    for entry in entries:
+        training, found = (part(entry, name) for name in ("training", "evaluation"))
+        rows.append(
+            {
+                "name": entry.name,
+                "kind": entry.label,
+                "data": entry.dataset or "unknown",
+                "D": entry.latent,
+                "ELBO": number(found, "ELBO"),
+                "NLL": number(found, "NLL"),
+                "exact gap": number(found, GAP),
+                "active units": number(found, "active units"),
+                "epochs": number(training, "epochs"),
+                "minutes": None if (took := number(training, "seconds")) is None else took / 60,
+                "weights": weights(entry.digest, entry.folder),
+                "MB": shelf.size(entry.folder) / 1e6,
+                "from": source(entry),
+            }
+        )
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def part(entry: Checkpoint, name: str) -> dict:
+    """A part of metrics.json, which may lack it or hold something else there."""
+    found = (entry.metrics or {}).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def number(found: dict, name: str) -> float | None:
+    value = found.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def card(entry: Checkpoint) -> str:
+    """The model card, written anew from what the folder says, without the hub's front matter."""
+    from vaecore import checkpoints
+    from vaecore.cards import model_card
+
+    config = checkpoints.read_config(entry.folder)
+    whole = model_card(config, entry.metrics or {}, weights(entry.digest, entry.folder))
+    return whole.split("---\n", 2)[2].strip().replace("## ", "###### ").replace("# ", "##### ", 1)
+
+
+def pack(entry: Checkpoint) -> Callable[[], bytes]:
+    """The zip, made when it is asked for."""
+    from vaecore import shelf
+
+    return lambda: shelf.pack(entry.folder)
+
+
+def rename(entry: Checkpoint, name: str) -> str:
+    """Call it `name`; the name it has then. Raises ValueError with a sentence."""
+    from vaecore import shelf
+
+    must_be_at_rest(entry)
+    return shelf.rename(entry.folder, name).name
+
+
+def remove(entry: Checkpoint) -> None:
+    from vaecore import shelf
+
+    must_be_at_rest(entry)
+    shelf.remove(entry.folder)
+
+
+def must_be_at_rest(entry: Checkpoint) -> None:
+    if not may_change(entry):
+        raise ValueError(f"{entry.name} was neither trained nor brought here: it stays as it is.")
+    job = jobs.analysis_of(entry.folder)
+    if job and job.active:
+        raise ValueError(f"The test images of {entry.name} are being analysed; stop that first, or wait for its end.")
+
+
+# ---- what is brought
+
+
+def take_zip(content: bytes, name: str, dataset: str | None) -> str:
+    """The new checkpoint's name. All of these raise ValueError or OSError with a sentence."""
+    from vaecore import imports
+
+    return imports.from_zip(content, root(), name, dataset).name
+
+
+def take_files(weights: bytes, config: bytes, name: str) -> str:
+    from vaecore import imports
+
+    return imports.from_files(weights, config, root(), name).name
+
+
+def take_pair(encoder: bytes, decoder: bytes, name: str, **said: object) -> str:
+    from vaecore import imports
+
+    return imports.from_onnx(encoder, decoder, root(), name, **said).name
+
+
+def sizes(encoder: bytes, decoder: bytes):  # noqa: ANN201
+    """What the two ONNX files say of their shapes."""
+    from vaecore import imports
+
+    return imports.onnx_sizes(encoder, decoder)
+
+
+def datasets() -> list[str]:
+    from vaecore.datasets import NAMES
+
+    return list(NAMES)
