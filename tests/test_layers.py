@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
-    "datasets distributions flows resnets nets realnvp safefiles encoders priors processes pixelcnn decoders vae "
-    "refine objectives options ranks exact paths recipes cards checkpoints training evaluation aggregate analysis "
+    "datasets distributions flows resnets nets realnvp safefiles runs parallel weightnorm made encoders priors "
+    "processes normed_resnets pixelcnn decoders vae refine mutual objectives options ranks exact paths lossy mae "
+    "recipes cards checkpoints averaging beginning resuming training evaluation snapshots recording aggregate analysis "
     "timing tables memory __init__ __main__"
 ).split()
 

@@ -1,0 +1,256 @@
+"""The folder of a training run, as those see it who watch: what was asked, how far it is, how it ended, how to stop it.
+
+    FOLDER.partial/
+      run.json            what was asked, in the words of `train`
+      lock                the process that trains holds it (flock): the run lives exactly while nobody else can
+      metrics.jsonl       a line for a step now and then, one for each epoch; steps done again come again
+      snapshots/          what a page shows of an epoch (`snapshots`)
+      stop                somebody asks the run to end at its next step
+      end.json            how it ended; its room is taken at the start, so that a full disk can still be told
+      state.safetensors   the last whole epoch (`resuming`)
+
+When the run is finished FOLDER is a checkpoint, with metrics.jsonl and snapshots/ in it. All this works over a shared
+disk whose flock does, so that a run on another machine can be watched and stopped.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ASKED, LOCK, LOG, SNAPSHOTS, STOP, END = "run.json", "lock", "metrics.jsonl", "snapshots", "stop", "end.json"
+SUFFIX = ".partial"
+ROOM = 2048  # bytes of end.json
+OFTEN = 0.5  # seconds between two lines at first; later a 500th of what the run has taken, so that logs stay short
+
+
+class Stopped(Exception):
+    """The run was asked to end, and has at a step's end; its last whole epoch is kept."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run as it stands. state: new, running, stopping, done, stopped, failed or interrupted (no process, no word).
+
+    epochs: the log's line of each epoch, in order; objective: (step, nats) of some steps; both without repetitions.
+    """
+
+    folder: Path
+    state: str
+    sentence: str = ""
+    asked: dict = field(default_factory=dict)
+    step: int = 0
+    steps: int = 0
+    epochs: tuple[dict, ...] = ()
+    objective: tuple[tuple[int, float], ...] = ()
+    seconds_left: float | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("running", "stopping")
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+
+def partial_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + SUFFIX)
+
+
+def find(root: Path) -> list[Path]:
+    """The folders of the unfinished runs directly under `root`, by name, each without its suffix."""
+    return sorted(file.parent.with_suffix("") for file in root.glob(f"[!.]*{SUFFIX}/{ASKED}"))
+
+
+def ask(folder: Path, asked: dict) -> None:
+    """Make the folder of a new run, for a process that will begin it; ValueError if the name is taken."""
+    partial = partial_of(folder)
+    if folder.exists():
+        raise ValueError(f"{folder.name} is taken: choose another name.")
+    try:
+        partial.mkdir(parents=True)
+    except FileExistsError:
+        raise ValueError(f"{folder.name} is taken by an unfinished run: choose another name.") from None
+    say_end(partial, "")
+    (partial / ASKED).write_text(json.dumps(asked))
+
+
+def stop(folder: Path) -> None:
+    """Ask the run to end at its next step, wherever it runs."""
+    with suppress(FileNotFoundError):
+        (partial_of(folder) / STOP).touch()
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process holds the run's lock."""
+    try:
+        with (partial_of(folder) / LOCK).open("rb") as file:
+            # Shared, so that two who look do not take each other for the run.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+
+
+@contextmanager
+def opened(folder: Path, asked: dict) -> Iterator[Path]:
+    """Hold the run's folder while it is trained, and keep the sentence that it ends with.
+
+    A run that fails before its first whole epoch leaves nothing behind, unless its folder was there before.
+    """
+    partial = partial_of(folder)
+    ours = not partial.exists()
+    partial.mkdir(parents=True, exist_ok=True)
+    with locked(partial):
+        (partial / STOP).unlink(missing_ok=True)
+        say_end(partial, "")
+        if not (partial / ASKED).exists():
+            (partial / ASKED).write_text(json.dumps(asked))
+        try:
+            yield partial
+        except Stopped:
+            say_end(partial, "stopped")
+            raise
+        except BaseException:
+            if ours and not (partial / "state.safetensors").exists():
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Keep why a run failed, where its folder is there to keep it."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        plain = isinstance(error, ValueError | OSError)
+        said = str(error) if plain else f"{type(error).__name__}: {error}".split("\n")[0]
+        if partial_of(folder).is_dir() and not is_alive(folder):
+            say_end(partial_of(folder), "failed", said)
+        raise
+
+
+@contextmanager
+def locked(partial: Path) -> Iterator[None]:
+    with (partial / LOCK).open("ab") as file:
+        for attempt in range(20):  # one who looks holds it for a moment
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 19:
+                    raise ValueError(f"{partial} is being trained by another process.") from None
+                time.sleep(0.05)
+        yield
+
+
+def say_end(partial: Path, state: str, sentence: str = "") -> None:
+    """Write how the run ended over the room that is there, without asking the disk for more."""
+    text = json.dumps({"state": state, "sentence": sentence[: ROOM // 8]}).encode().ljust(ROOM)
+    file = partial / END
+    with suppress(OSError), file.open("r+b" if file.exists() else "wb") as held:
+        held.write(text)
+        held.flush()
+        os.fsync(held.fileno())
+
+
+class Log:
+    """metrics.jsonl, written line by line: a step's line now and then, an epoch's always."""
+
+    def __init__(self, partial: Path) -> None:
+        self.file = (partial / LOG).open("ab")
+        # A process that was killed may have left half a line.
+        self.file.write(b"\n" if self.file.tell() else b"")
+        self.begun = time.monotonic()
+        self.written = -1e9
+        self.write({"event": "begin", "time": time.time()})
+
+    def close(self) -> None:
+        self.file.close()
+
+    def write(self, line: dict) -> None:
+        self.file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        self.file.flush()
+
+    def due(self) -> bool:
+        """Whether a step deserves a line: at most some thousand of them, however long the run."""
+        now = time.monotonic()
+        if now - self.written < max(OFTEN, (now - self.begun) / 500):
+            return False
+        self.written = now
+        return True
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
+
+
+def lines(folder: Path) -> list[dict]:
+    """The log's lines, of a run or of the checkpoint that it became; half ones and strange ones are passed over."""
+    found = []
+    for place in (partial_of(folder), folder):
+        with suppress(OSError):
+            for text in (place / LOG).read_bytes().split(b"\n"):
+                with suppress(ValueError):
+                    line = json.loads(text)
+                    found += [line] if isinstance(line, dict) and "event" in line else []
+            break
+    return found
+
+
+def read_json(file: Path) -> dict:
+    with suppress(OSError, ValueError):
+        held = json.loads(file.read_bytes())
+        return held if isinstance(held, dict) else {}
+    return {}
+
+
+def read(folder: Path) -> Standing:
+    """The run as it stands now."""
+    # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
+    alive, partial = is_alive(folder), partial_of(folder)
+    end, logged = read_json(partial / END), lines(folder)
+    asking = (partial / STOP).exists()
+    if (folder / "config.json").exists():
+        state = "done"
+    elif alive:
+        state = "stopping" if asking else "running"
+    elif end.get("state") in ("failed", "stopped"):
+        state = end["state"]
+    else:
+        state = "stopped" if asking else "interrupted" if logged else "new"
+    about = {"asked": read_json(partial / ASKED), "sentence": str(end.get("sentence", ""))}
+    return Standing(folder, state, **about, **summed_up(logged))
+
+
+def summed_up(logged: list[dict]) -> dict:
+    """What the log says, the last line of each step and epoch."""
+    begun = max((k for k, line in enumerate(logged) if line["event"] == "begin"), default=0)
+    steps = [line for line in logged if line["event"] == "step"]
+    latest = [line for line in logged[begun:] if line["event"] == "step"]
+    epochs = {line["epoch"]: line for line in logged if line["event"] == "epoch"}
+    last = steps[-1] if steps else {"step": 0, "steps": 0}
+    whole = [line for line in logged if line["event"] == "epoch"]
+    step = max(last["step"], whole[-1]["step"]) if whole else last["step"]
+    left = None
+    if len(latest) > 1 and (done := latest[-1]["step"] - latest[0]["step"]) > 0:
+        pace = (latest[-1]["seconds"] - latest[0]["seconds"]) / done
+        left = pace * (last["steps"] - step)
+    objective = {line["step"]: line["objective"] for line in steps if line["step"] <= step}
+    return {
+        "step": step,
+        "steps": last["steps"],
+        "epochs": tuple(epochs[k] for k in sorted(epochs)),
+        "objective": tuple(sorted(objective.items())),
+        "seconds_left": left,
+    }
