@@ -136,7 +136,12 @@ def computing() -> "Iterator[None]":
 def folders() -> list[Path]:
     """Where checkpoints are looked for: what ships, what was trained here, what the environment names."""
     named = os.environ.get("VAESCOPE_CHECKPOINTS", "")
-    return [ROOT / "pretrained", ROOT / "runs", *(Path(part) for part in named.split(os.pathsep) if part)]
+    return [ROOT / "pretrained", runs_folder(), *(Path(part) for part in named.split(os.pathsep) if part)]
+
+
+def runs_folder() -> Path:
+    """Where the page "Train one" puts its runs: VAESCOPE_RUNS, which replicas of the app may share, or runs/ here."""
+    return Path(os.environ.get("VAESCOPE_RUNS") or ROOT / "runs")
 
 
 def checkpoints() -> dict[str, Checkpoint]:

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "datasets distributions flows resnets nets realnvp safefiles runs parallel weightnorm made encoders priors "
     "processes normed_resnets pixelcnn decoders vae refine mutual objectives options ranks exact paths lossy mae "
-    "recipes cards checkpoints averaging beginning resuming training evaluation snapshots recording aggregate analysis "
-    "timing tables memory __init__ __main__"
+    "recipes cards checkpoints averaging beginning resuming training pace evaluation snapshots recording aggregate "
+    "analysis timing tables memory __init__ __main__"
 ).split()
 
 

@@ -137,6 +137,7 @@ def add_bench(commands: argparse._SubParsersAction) -> None:
 def run_train(options: argparse.Namespace) -> dict | None:
     from vaecore import parallel, runs
     from vaecore.beginning import pick_device
+    from vaecore.resuming import finish_early
 
     folder = Path(options.folder or f"runs/{options.dataset}-{options.recipe}-{options.latent_dim}d")
     with runs.told(folder), parallel.joined(pick_device(options.device)) as device:
@@ -144,7 +145,11 @@ def run_train(options: argparse.Namespace) -> dict | None:
             result = train_in(folder, options, device)
         except runs.Stopped:
             result = {"folder": str(folder), "stopped": True}
-        return result if parallel.current().first else None
+        if not parallel.current().first:
+            return None
+        if result.get("stopped") and runs.is_to_be_kept(folder):
+            finish_early(folder)
+        return result
 
 
 def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") -> dict:  # noqa: F821

@@ -81,10 +81,16 @@ def ask(folder: Path, asked: dict) -> None:
     (partial / ASKED).write_text(json.dumps(asked))
 
 
-def stop(folder: Path) -> None:
-    """Ask the run to end at its next step, wherever it runs."""
+def stop(folder: Path, keep: bool = False) -> None:
+    """Ask the run to end at its next step, wherever it runs; with `keep` its best epoch then becomes a checkpoint."""
     with suppress(FileNotFoundError):
-        (partial_of(folder) / STOP).touch()
+        (partial_of(folder) / STOP).write_text("keep" if keep else "")
+
+
+def is_to_be_kept(folder: Path) -> bool:
+    with suppress(OSError):
+        return (partial_of(folder) / STOP).read_text() == "keep"
+    return False
 
 
 def is_alive(folder: Path) -> bool:
