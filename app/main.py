@@ -17,6 +17,7 @@ pages = [
     st.Page("views/unsure.py", title="Where is it unsure?", icon=":material/help_center:", url_path="unsure"),
     st.Page("views/between.py", title="What lies between?", icon=":material/linear_scale:", url_path="between"),
     st.Page("views/prior.py", title="Where is the prior wrong?", icon=":material/blur_off:", url_path="prior"),
+    st.Page("views/train.py", title="Train one", icon=":material/model_training:", url_path="train"),
 ]
 st.navigation(pages, position="top").run()
 session.warm()

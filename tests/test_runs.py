@@ -96,8 +96,8 @@ def test_a_snapshot_shows_what_the_model_says(tmp_path: Path) -> None:
     with torch.no_grad():
         other = vae.log_joint(x.expand(len(nodes), *SHAPE), nodes).reshape(found.shape).double()
     assert (other - found)[found > -8].std() < 0.001
-    evidence = vaecore.evaluation.log_evidence(vae, x, samples=20_000)
-    assert float((other - evidence).exp().sum() * cell) == pytest.approx(1, abs=0.05)
+    evidence = vaecore.evaluation.log_evidence(vae, x, samples=4000)
+    assert float((other - evidence).exp().sum() * cell) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("recipe", ["me", "sa"])

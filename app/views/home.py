@@ -5,7 +5,7 @@ import streamlit as st
 from app import panels, session
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
-BETWEEN = "What lies between?"
+BETWEEN, TRAIN = "What lies between?", "Train one"
 
 words, drawing = st.columns([3, 1], vertical_alignment="center")
 words.title("VAEscope", anchor=False)
@@ -19,6 +19,7 @@ words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/t
 words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_center:")
 words.page_link("views/between.py", label=f"**{BETWEEN}**", icon=":material/linear_scale:")
 words.page_link("views/prior.py", label=f"**{PRIOR}**", icon=":material/blur_off:")
+words.page_link("views/train.py", label=f"**{TRAIN}**", icon=":material/model_training:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
 
 st.subheader("Checkpoints", anchor=False)
