@@ -31,6 +31,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("VAESCOPE_DATA", str(tmp_path / "no-data"))
     monkeypatch.setattr(session, "warm", lambda: None)
     monkeypatch.setattr(training, "estimate", lambda asked: 100.0)
+    monkeypatch.setattr(jobs, "NICE", 0)
     (tmp_path / "runs").mkdir()
     yield
     for job in jobs.every():
@@ -78,7 +79,7 @@ def button(app: AppTest, key: str):  # noqa: ANN201
     return next(found for found in app.button if found.key == key)
 
 
-def until(folder: Path, *states: str, patience: float = 120) -> runs.Standing:
+def until(folder: Path, *states: str, patience: float = 240) -> runs.Standing:
     end = time.monotonic() + patience
     while (one := training.standing(folder)).state not in states:
         assert time.monotonic() < end, (one, [job.sentence for job in jobs.every()])
@@ -209,10 +210,10 @@ def test_a_run_to_its_end_in_two_visits(tmp_path: Path) -> None:
     folder = training.begin("real", ASKED | {"epochs": 400})
     other = training.begin("second", ASKED | {"epochs": 2})
     until(folder, "running")
-    assert training.standing(other).state == "waiting"
+    until(other, "waiting")
     app = opened(run="real")
     assert any("waiting for a free place" in caption.value for caption in app.caption)
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while not training.standing(folder).epochs:
         assert time.monotonic() < end
         time.sleep(0.1)
