@@ -47,7 +47,9 @@ def parts_figure(curves: Curves, epochs: int, at: int | None = None) -> go.Figur
     ]
     figure = go.Figure(traces, curve_layout("its two parts, nats", epochs, "parts"))
     figure.update_yaxes(range=sensible(curves.reconstruction))
-    figure.layout.yaxis2 = {"overlaying": "y", "side": "right", "showgrid": False, "rangemode": "tozero", "nticks": 5}
+    figure.layout.yaxis2 = {"overlaying": "y", "side": "right", "showgrid": False, "nticks": 5, "tickformat": ".2~f"}
+    highest = curves.kl[np.isfinite(curves.kl)].max(initial=0.0)
+    figure.layout.yaxis2.range = [0, float(max(1.08 * highest, 1e-3))]
     figure.layout.margin.r = 40
     return pointed(figure, at)
 
@@ -102,8 +104,8 @@ def map_figure(codes: np.ndarray, labels: np.ndarray | None, reach: float) -> go
     dots = go.Scatter(x=codes[:, 0], y=codes[:, 1], mode="markers", marker=marker, text=text)
     dots.update(hovertemplate="z1 %{x:.2f}, z2 %{y:.2f}, %{text}<extra></extra>", showlegend=False)
     figure = go.Figure([dots], figures.small_layout("codes of test images"))
-    figure.update_xaxes(range=[-reach, reach])
-    figure.update_yaxes(range=[-reach, reach])
+    figure.update_xaxes(range=[-reach, reach], nticks=7)
+    figure.update_yaxes(range=[-reach, reach], nticks=7)
     return figure
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from app import choices
 
 if TYPE_CHECKING:
-    from vaecore.runs import Standing
+    from app.training import Standing
 
 
 def run(found: "list[Standing]") -> "Standing | None":

@@ -7,7 +7,7 @@ import streamlit as st
 from app import panels, ranking, session, training
 
 if TYPE_CHECKING:
-    from vaecore.options import Choice, Number
+    from app.training import Choice, Number
 
 FIRST = {"digits": 100, "dynamic_digits": 100}  # epochs to begin with; others are larger
 EPOCHS = 10

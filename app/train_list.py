@@ -7,7 +7,7 @@ import streamlit as st
 from app import train_chosen, train_words, training
 
 if TYPE_CHECKING:
-    from vaecore.runs import Standing
+    from app.training import Standing
 
 POLL = 2.0  # seconds, and only while a run is on the way
 MOST = 40

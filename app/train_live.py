@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vaecore.runs import Standing
+    from app.training import Standing
 
 POLL = 1.0  # seconds, and only while the run is on the way
 TICK = 0.6  # seconds between two epochs that are played
@@ -23,7 +23,7 @@ def follow(folder: "Path") -> None:
     if not train_words.is_moving(one):
         st.rerun()
     headline(one)
-    st.progress(one.share, text=train_words.state(one).capitalize())
+    st.progress(one.share, text=train_words.sentence(one))
     with st.container(horizontal=True):
         off = one.state == "stopping"
         button("Pause", "pause", lambda: training.end(folder), "it can go on from its last whole epoch", off)
@@ -38,9 +38,9 @@ def rest(one: "Standing") -> None:
     headline(one)
     if one.state == "failed":
         st.error(f"The run failed. {one.sentence}")
-    said = train_words.state(one).capitalize()
+    said = train_words.sentence(one)
     st.caption(f"{said}. Its last whole epoch is kept." if one.epochs and one.state != "done" else f"{said}.")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         (finished if one.state == "done" else unfinished)(one)
     player(one)
 

@@ -11,7 +11,7 @@ from app import figures_between, figures_training, panels, training
 from app.figures_training import Curves
 
 if TYPE_CHECKING:
-    from vaecore.runs import Standing
+    from app.training import Standing
 
 HEIGHT = 260
 PLANE = 330
@@ -59,14 +59,11 @@ def spoken(one: "Standing") -> str:
 
 def pictures(shots: dict[int, Path], epoch: int) -> None:
     shot = training.shot(shots[epoch])
-    left, right = st.columns([3, 2])
+    left, right = st.columns(2)
     with left:
         mosaic("samples of the prior", shot["samples"].reshape(3, -1, *shot["samples"].shape[1:]))
     with right:
-        both = np.stack([shot["originals"], shot["reconstructions"]])
-        wide = both.shape[1] // 2
-        rows = np.concatenate([both[:, :wide], both[:, wide:]])
-        mosaic("test images, their reconstructions beneath", rows)
+        mosaic("test images, their reconstructions beneath", np.stack([shot["originals"], shot["reconstructions"]]))
     if "codes" in shot:
         plane(shots, shot)
     st.caption(f"Pictures of epoch {epoch}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from app import jobs, ranking, training, words
 
 if TYPE_CHECKING:
-    from vaecore.runs import Standing
+    from app.training import Standing
 
 ICONS = {
     "waiting": ":material/hourglass_empty:",
@@ -32,6 +32,11 @@ def system(one: "Standing") -> str:
 def line(one: "Standing") -> str:
     about = f"{system(one)} on {one.asked.get('dataset', 'unknown data')}, D = {one.asked.get('latent_dim', '?')}"
     return f"{about}: {state(one)}"
+
+
+def sentence(one: "Standing") -> str:
+    said = state(one)
+    return said[:1].upper() + said[1:]
 
 
 def state(one: "Standing") -> str:

@@ -16,7 +16,7 @@ from app import jobs, session
 
 if TYPE_CHECKING:
     from vaecore.options import Choice, Number
-    from vaecore.runs import Standing
+    from vaecore.standing import Standing
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LIMITS = {"latent_dim": (1, 1024), "epochs": (1, 100_000), "batch_size": (1, 8192), "seed": (0, 2**32 - 1)}
@@ -138,9 +138,9 @@ def begin(name: str, asked: dict) -> Path:
 
 
 def resume(folder: Path) -> None:
-    from vaecore import runs
+    from vaecore.standing import read
 
-    jobs.train(folder, arguments(folder.resolve(), runs.read(folder).asked))
+    jobs.train(folder, arguments(folder.resolve(), read(folder).asked))
 
 
 def end(folder: Path, keep: bool = False) -> None:
@@ -181,9 +181,10 @@ def standings() -> "list[Standing]":
 
 def standing(folder: Path) -> "Standing":
     """The run as it stands; while its process waits or begins, its state says so."""
-    from vaecore import checkpoints, runs
+    from vaecore import checkpoints
+    from vaecore.standing import read
 
-    found = runs.read(folder)
+    found = read(folder)
     if found.state == "done" and not found.asked:
         with suppress(ValueError, OSError):
             config = checkpoints.read_config(folder)

@@ -193,7 +193,7 @@ def queued(begin: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jo
 
 
 def state(target: str, *wanted: str) -> jobs.Job:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while (job := jobs.find("train", target)).state not in wanted:
         assert time.monotonic() < end, job
         time.sleep(0.05)

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
-    "datasets distributions flows resnets nets realnvp safefiles runs parallel weightnorm made encoders priors "
-    "processes normed_resnets pixelcnn decoders vae refine mutual objectives options ranks exact paths lossy mae "
-    "recipes cards checkpoints averaging beginning resuming training pace evaluation snapshots recording aggregate "
+    "datasets distributions flows resnets nets realnvp safefiles runs standing parallel weightnorm made encoders "
+    "priors processes normed_resnets pixelcnn decoders vae refine mutual objectives options ranks exact paths lossy "
+    "mae recipes cards checkpoints averaging beginning resuming training pace evaluation snapshots recording aggregate "
     "analysis timing tables memory __init__ __main__"
 ).split()
 

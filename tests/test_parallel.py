@@ -12,7 +12,7 @@ import torch
 from models import SHAPE, fresh
 
 import vaecore
-from vaecore import checkpoints, runs
+from vaecore import checkpoints, standing
 from vaecore.parallel import Workers, current, started_together
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +132,7 @@ def test_torchrun_trains_one_model_and_the_first_process_writes(tmp_path: Path) 
     assert second.stdout == ""
     assert checkpoints.read_metrics(folder)["training"]["processes"] == 2
     assert vaecore.load(folder).config["data_shape"] == list(SHAPE)
-    assert [line["epoch"] for line in runs.read(folder).epochs] == [1, 2]
+    assert [line["epoch"] for line in standing.read(folder).epochs] == [1, 2]
 
 
 def test_a_batch_must_be_large_enough_for_all() -> None:

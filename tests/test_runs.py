@@ -13,7 +13,7 @@ import torch
 from models import SHAPE
 
 import vaecore
-from vaecore import checkpoints, resuming, runs, snapshots, training
+from vaecore import checkpoints, resuming, runs, snapshots, standing, training
 from vaecore.__main__ import main
 from vaecore.recording import recorded
 
@@ -61,13 +61,13 @@ def fail(error: BaseException) -> Callable[[], None]:
 
 def test_a_run_can_be_watched_and_its_log_goes_with_the_checkpoint(tmp_path: Path) -> None:
     folder, seen = tmp_path / "run", []
-    train(folder, 3, at(3, lambda: seen.append(runs.read(folder))))
-    standing = seen[0]
-    assert (standing.state, standing.asked["recipe"]) == ("running", "vae")
-    assert [line["epoch"] for line in standing.epochs] == [1, 2]
-    assert standing.steps == 6
-    assert 4 <= standing.step <= 5
-    done = runs.read(folder)
+    train(folder, 3, at(3, lambda: seen.append(standing.read(folder))))
+    found = seen[0]
+    assert (found.state, found.asked["recipe"]) == ("running", "vae")
+    assert [line["epoch"] for line in found.epochs] == [1, 2]
+    assert found.steps == 6
+    assert 4 <= found.step <= 5
+    done = standing.read(folder)
     assert (done.state, done.share) == ("done", 1.0)
     assert not runs.partial_of(folder).exists()
     history = checkpoints.read_metrics(folder)["history"]
@@ -128,18 +128,18 @@ def test_asked_to_stop_it_ends_at_a_step_and_goes_on_to_the_same_weights(tmp_pat
 
     def ask() -> None:
         runs.stop(cut)
-        assert runs.read(cut).state in ("stopping", "running")
+        assert standing.read(cut).state in ("stopping", "running")
 
     with pytest.raises(runs.Stopped):
         train(cut, 4, at(3, ask, "measured"))
-    standing = runs.read(cut)
-    assert standing.state == "stopped"
+    found = standing.read(cut)
+    assert found.state == "stopped"
     assert not cut.exists()
     train(cut, 4)
     for which in ("model", "last"):
         one, other = (vaecore.load(folder, which=which).state_dict() for folder in (whole, cut))
         assert all(torch.equal(one[name], other[name]) for name in one)
-    assert [line["epoch"] for line in runs.read(cut).epochs] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in standing.read(cut).epochs] == [1, 2, 3, 4]
 
 
 # Forks, so that torch is imported once; the first process never trains, so that its children may.
@@ -148,7 +148,7 @@ import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 import vaecore
-from vaecore import runs, checkpoints
+from vaecore import runs, checkpoints, standing
 from vaecore.recording import recorded
 import vaecore.training, pathlib
 
@@ -188,7 +188,7 @@ while not (place / "killed").exists() and kills < 10:
     status = run(place / "killed", chance.uniform(0, 0.6 * took))
     assert status in (0, signal.SIGKILL), status
     kills += status == signal.SIGKILL
-    state = runs.read(place / "killed").state
+    state = standing.read(place / "killed").state
     assert state in ("done", "interrupted", "new"), state
 if not (place / "killed").exists():
     assert run(place / "killed") == 0
@@ -208,7 +208,7 @@ def test_killed_at_any_moment_it_ends_with_the_very_same_weights(tmp_path: Path,
     assert last[0] == last[1]
     histories = [checkpoints.read_metrics(tmp_path / name)["history"] for name in ("whole", "killed")]
     assert [e["valid_elbo"] for e in histories[0]] == [e["valid_elbo"] for e in histories[1]]
-    assert [line["epoch"] for line in runs.read(tmp_path / "killed").epochs] == list(range(1, 7))
+    assert [line["epoch"] for line in standing.read(tmp_path / "killed").epochs] == list(range(1, 7))
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence_and_its_last_epoch(
@@ -227,25 +227,25 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_its_last_epoch(
     size = (runs.partial_of(folder) / runs.END).stat().st_size
     with pytest.raises(OSError, match="No space"):
         train(folder, 4)
-    standing = runs.read(folder)
-    assert standing.state == "failed"
-    assert "No space left on device" in standing.sentence
+    found = standing.read(folder)
+    assert found.state == "failed"
+    assert "No space left on device" in found.sentence
     assert (runs.partial_of(folder) / runs.END).stat().st_size == size  # it asked the disk for nothing
     monkeypatch.setattr(resuming, "write_tensors", write)
     train(folder, 4)
-    assert runs.read(folder).state == "done"
+    assert standing.read(folder).state == "done"
 
 
 def test_a_diverging_run_keeps_its_sentence_and_its_last_good_epoch(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(training.Diverged):
         train_until_nan(folder)
-    standing = runs.read(folder)
-    assert standing.state == "failed"
-    assert "In epoch 3 the training diverged. A smaller learning rate" in standing.sentence
+    found = standing.read(folder)
+    assert found.state == "failed"
+    assert "In epoch 3 the training diverged. A smaller learning rate" in found.sentence
     kept = resuming.finish_early(folder)
     assert kept == folder
-    assert runs.read(folder).state == "done"
+    assert standing.read(folder).state == "done"
     history = checkpoints.read_metrics(folder)
     assert len(history["history"]) == 2
     assert "ended after 2 of 4 epochs" in (folder / "README.md").read_text()
@@ -275,9 +275,9 @@ def test_a_missing_data_set_is_said_in_the_runs_folder(tmp_path: Path) -> None:
     runs.ask(folder, {"recipe": "vae", "dataset": "mnist"})
     command = ["train", "vae", "--dataset", "mnist", "--data", str(tmp_path / "none"), "--folder", str(folder)]
     assert main(command) == 1
-    standing = runs.read(folder)
-    assert standing.state == "failed"
-    assert "mnist" in standing.sentence
+    found = standing.read(folder)
+    assert found.state == "failed"
+    assert "mnist" in found.sentence
     assert resuming.stored(runs.partial_of(folder)) is None
     with pytest.raises(ValueError, match="no whole epoch yet"):
         resuming.finish_early(folder)
@@ -296,11 +296,11 @@ def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match="trained by another process") as caught:
                 train(folder)
             said.append(caught)
-            assert runs.read(folder).state == "running"
+            assert standing.read(folder).state == "running"
 
     train(folder, 2, at(2, second))
     assert said
-    assert runs.read(folder).state == "done"
+    assert standing.read(folder).state == "done"
     with pytest.raises(ValueError, match="is taken"):
         runs.ask(folder, {})
 
@@ -310,7 +310,7 @@ def test_a_name_can_be_asked_for_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="taken by an unfinished run"):
         runs.ask(tmp_path / "a.b", {})
     assert runs.find(tmp_path) == [tmp_path / "a.b"]
-    assert runs.read(tmp_path / "a.b").state == "new"
+    assert standing.read(tmp_path / "a.b").state == "new"
 
 
 def test_half_lines_and_strange_ones_do_no_harm(tmp_path: Path) -> None:
@@ -319,9 +319,9 @@ def test_half_lines_and_strange_ones_do_no_harm(tmp_path: Path) -> None:
     good = {"event": "step", "step": 3, "steps": 9, "epoch": 1, "objective": -1.0, "seconds": 1.0}
     text = json.dumps(good) + '\n[1]\n\x00\xff\n{"event": "step", "st'
     (runs.partial_of(folder) / runs.LOG).write_bytes(text.encode("latin1"))
-    standing = runs.read(folder)
-    assert (standing.step, standing.steps, standing.state) == (3, 9, "interrupted")
+    found = standing.read(folder)
+    assert (found.step, found.steps, found.state) == (3, 9, "interrupted")
     log = runs.Log(runs.partial_of(folder))
     log.write(good | {"step": 4})
     log.close()
-    assert runs.read(folder).step == 4
+    assert standing.read(folder).step == 4

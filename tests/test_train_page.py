@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures_training, jobs, session, train_words, training
-from vaecore import runs
+from vaecore import runs, standing
 
 MAIN = str(Path(session.__file__).parent / "main.py")
 ASKED = {"recipe": "vae", "dataset": "digits", "latent_dim": 2, "epochs": 3, "batch_size": 128, "seed": 0}
@@ -79,7 +79,7 @@ def button(app: AppTest, key: str):  # noqa: ANN201
     return next(found for found in app.button if found.key == key)
 
 
-def until(folder: Path, *states: str, patience: float = 240) -> runs.Standing:
+def until(folder: Path, *states: str, patience: float = 240) -> standing.Standing:
     end = time.monotonic() + patience
     while (one := training.standing(folder)).state not in states:
         assert time.monotonic() < end, (one, [job.sentence for job in jobs.every()])
@@ -111,7 +111,7 @@ def test_start_begins_what_was_asked(begun: list) -> None:
     assert given[:2] == ["train", "iaf"]
     assert "--option=steps=2" in given
     assert given[given.index("--epochs") + 1] == "7"
-    assert runs.read(folder).asked["options"]["steps"] == 2
+    assert standing.read(folder).asked["options"]["steps"] == 2
     assert [box.value for box in app.text_input if "Name" in box.label] == ["digits-iaf-2d-2"]
 
 

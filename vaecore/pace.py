@@ -19,9 +19,10 @@ def seconds_for(vae: VAE, recipe: str, train: Dataset, epochs: int, batch_size: 
     `vae` is trained on the way. Validation and what is written down are not in it: about a tenth more.
     """
     known = find_recipe(recipe)
-    plan = planned(known, vae, epochs)
+    stages = known.stages(vae)
+    plan = planned(stages, epochs)
     images = (train.images if train.grey is None else train.grey)[:batch_size]
-    optimisers = make_optimisers(vae, tuple(dict.fromkeys(plan)))
+    optimisers = make_optimisers(vae, stages)
     rates = {"learning_rate": 1e-6, "batch_size": batch_size, "workers": Workers(), "least_batch": known.least_batch}
     rates["binarise"] = train.grey is not None
     pace: dict[tuple, float] = {}

@@ -57,13 +57,14 @@ class Workers:
         for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
+    @torch.no_grad()
     def agree(self, tensors: Iterable[Tensor]) -> None:
         """Let all processes have the first one's values."""
         if self.size > 1:
             for tensor in tensors:
-                values = tensor.detach().contiguous()
+                values = tensor.detach().clone().contiguous()
                 engine.broadcast(values, 0)
-                tensor.data.copy_(values)
+                tensor.copy_(values)
 
 
 def current() -> Workers:

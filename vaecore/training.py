@@ -77,9 +77,10 @@ def fit(
     partial = None if folder is None else claim(Path(folder), vae)
     vae.to(device)
     workers.agree([*vae.parameters(), *vae.buffers()])
-    plan = planned(recipe, vae, epochs, begun)
-    factor = 1.0 if learning_rate is None else learning_rate / plan[0].learning_rate
-    optimisers = make_optimisers(vae, tuple(dict.fromkeys(plan)))
+    stages = tuple(stage for stage in recipe.stages(vae) if not (begun and stage.unless_begun))
+    plan = planned(stages, epochs)
+    factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
+    optimisers = make_optimisers(vae, stages)
     average = None if recipe.averaging is None else Average(vae, recipe.averaging)
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
@@ -141,9 +142,8 @@ def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, in
     return [(stage, b - a) for stage, a, b in zip(stages, [0, *ends], ends, strict=False)]
 
 
-def planned(recipe: Recipe, vae: VAE, epochs: int, begun: bool = False) -> list[Stage]:
-    """The stage of each epoch; those that a trained VAE has behind it are left out where one `begun` with it."""
-    stages = tuple(stage for stage in recipe.stages(vae) if not (begun and stage.unless_begun))
+def planned(stages: tuple[Stage, ...], epochs: int) -> list[Stage]:
+    """The stage of each epoch."""
     return [stage for stage, n in split_epochs(stages, epochs) for _ in range(n)]
 
 
@@ -175,6 +175,7 @@ def one_epoch(
             optimiser = optimisers[id(stage), k]
             optimiser.param_groups[0]["lr"] = rates["learning_rate"]
             try:
+                settle(vae, phase, now, workers if step == 0 else Workers())
                 objective = phase.objective(vae, now)
             except ValueError as error:
                 # torch's distributions refuse weights that are no longer numbers; at first it is the images' fault.
@@ -189,6 +190,13 @@ def one_epoch(
     if not math.isfinite(mean):
         raise diverged(epoch, rates, f"the objective became {mean}")
     return mean
+
+
+def settle(vae: VAE, phase: Phase, now: Batch, workers: Workers) -> None:
+    """Let what begins by the first batch it sees (actnorm) begin alike in all processes: as in the first one."""
+    if workers.size > 1:
+        phase.objective(vae, now)
+        workers.agree([*vae.parameters(), *vae.buffers()])
 
 
 def climb(objective: Tensor, phase: Phase, optimiser: torch.optim.Adam, workers: Workers) -> None:
