@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # One of each kind of schedule, and of each way to begin.
 RECIPES = ("vae", "sa", "rme", "gpvae", "vampprior", "rnvp-p", "mae")
 OPTIONS = {"rnvp-p": {"depth": 2, "training": "iterative", "rounds": 2}, "rme": {"components": 3}, "sa": {"steps": 2}}
-EPOCHS = 3
+EPOCHS = 2
 
 TOGETHER = """
 import json, sys
