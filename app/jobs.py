@@ -4,8 +4,12 @@ A job outlives the page that started it, and the server too. What is known of it
 cache, so that a second visitor or a restarted server sees the same: what runs, where, since when, how far it is, and
 how it ended. There is one such folder for each kind of job and each place it works on.
 
-The command gets `--progress FILE`, writes {"step", "steps", "seconds"} there, ends on SIGTERM with its work kept, and
-says at its end one JSON object on stdout, with "stopped" true where it was asked to end, or one sentence on stderr.
+A job holds the lock of a file in its folder, which it inherited and which only its end gives back: it lives exactly
+while nobody else can take it.
+
+The command ends on SIGTERM with its work kept, and says at its end one JSON object on stdout, with "stopped" true where
+it was asked to end, or one sentence on stderr. An analysis gets `--progress FILE` and writes {"step", "steps",
+"seconds"} there; a training keeps its progress in the run's own folder, and waits until it is its turn (`turn`).
 """
 
 import fcntl
@@ -23,22 +27,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-MOST = 2  # at once: more would only share the same cores
+from app import turn
+
+MOST = 2  # analyses at once: more would only share the same cores
 GRACE = 60.0  # seconds between a request to end and the end: time to finish a portion and write it down
 THREADS = "1"  # two that share a busy core wait for each other, and take many times as long as one
 NICE = 10  # the pages come first
 
-_children: dict[int, subprocess.Popen] = {}
+_children: list[subprocess.Popen] = []
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stands. state: running, stopping, done, stopped or failed; sentence: why it failed."""
+    """A job as it stands. state: waiting, running, stopping, done, stopped or failed; sentence: why it failed."""
 
     kind: str
     target: str
     pid: int
-    born: str  # tells the process from a later one with the same pid
     started: float
     state: str = "running"
     step: int = 0
@@ -50,7 +55,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        return self.state in ("running", "stopping")
+        return self.state in ("waiting", "running", "stopping")
 
     @property
     def share(self) -> float:
@@ -73,36 +78,69 @@ def analysis_of(folder: Path) -> Job | None:
     return find("analyse", str(folder.resolve()))
 
 
-def start(kind: str, target: str, arguments: list[str]) -> Job:
-    """Run `python -m vaecore ARGUMENTS --progress FILE`; what already runs for this target is not started twice.
+def train(folder: Path, arguments: list[str]) -> Job:
+    """Start, or go on with, the training of a run as soon as it is its turn."""
+    return start("train", str(folder.resolve()), arguments)
 
-    Raises ValueError where as many jobs run as may.
+
+def training_of(folder: Path) -> Job | None:
+    """The newest training of this run, as it stands now."""
+    return find("train", str(folder.resolve()))
+
+
+def ahead(job: Job) -> int:
+    """How many trainings wait before this one that waits."""
+    waiting = turn.tickets(queue())
+    return waiting.index(job.pid) if job.pid in waiting else 0
+
+
+def start(kind: str, target: str, arguments: list[str]) -> Job:
+    """Run `python -m vaecore ARGUMENTS`; what already runs for this target is not started twice.
+
+    Raises ValueError where as many analyses run as may; trainings wait instead.
     """
     with locked():
         there = find(kind, target)
         if there and there.active:
             return there
-        if sum(job.active for job in every()) >= MOST:
+        if kind != "train" and sum(job.active and job.kind != "train" for job in every()) >= MOST:
             raise ValueError(f"{MOST} jobs are running already; start this one when one of them is done.")
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        command = [sys.executable, "-m", "vaecore", *arguments, "--progress", str(place / "progress.json")]
-        with (place / "stdout").open("wb") as out, (place / "stderr").open("wb") as err:
-            child = subprocess.Popen(
-                ["nice", "-n", str(NICE), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=Path(__file__).resolve().parents[1],
-                env={**os.environ, "OMP_NUM_THREADS": THREADS},
-                start_new_session=True,
-            )
-        _children[child.pid] = child
-        job = Job(kind, target, child.pid, birth(child.pid) or "", time.time())
-        known = {name: getattr(job, name) for name in ("kind", "target", "pid", "born", "started")}
+        command = [sys.executable, "-m", "vaecore", *arguments]
+        if kind == "train":
+            command = [sys.executable, "-P", turn.__file__, str(queue()), *command]
+        else:
+            command += ["--progress", str(place / "progress.json")]
+        child = launch(place, command)
+        known = {"kind": kind, "target": target, "pid": child.pid, "started": time.time()}
         write(place / "job.json", known)
-        return job
+        return Job(**known)
+
+
+def launch(place: Path, command: list[str]) -> subprocess.Popen:
+    """The command as a process that outlives this one and holds the lock of its place."""
+    for child in [child for child in _children if child.poll() is not None]:  # buried, lest they stay as zombies
+        _children.remove(child)
+    with (
+        (place / "stdout").open("wb") as out,
+        (place / "stderr").open("wb") as err,
+        (place / "lock").open("wb") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(
+            ["nice", "-n", str(NICE), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            cwd=Path(__file__).resolve().parents[1],
+            env={**os.environ, "OMP_NUM_THREADS": THREADS},
+            start_new_session=True,
+            pass_fds=(lock.fileno(),),
+        )
+    _children.append(child)
+    return child
 
 
 def stop(job: Job) -> None:
@@ -150,7 +188,10 @@ def read(place: Path) -> Job | None:
     if living:
         if asked is not None and time.time() - asked > GRACE:
             send(job, signal.SIGKILL)
-        return replace(job, state="running" if asked is None else "stopping")
+        if asked is not None:
+            return replace(job, state="stopping")
+        waits = job.kind == "train" and job.pid in turn.tickets(queue())
+        return replace(job, state="waiting" if waits else "running")
     if result := read_json(place / "stdout"):
         return replace(job, state="stopped" if result.get("stopped") else "done", result=result)
     if asked is not None:
@@ -169,25 +210,8 @@ def last_sentence(file: Path) -> str:
 
 
 def alive(job: Job) -> bool:
-    """Whether the job's own process, not a later one of the same number, is still running."""
-    if child := _children.get(job.pid):
-        if child.poll() is None:
-            return True
-        del _children[job.pid]
-        return False
-    return bool(job.born) and birth(job.pid) == job.born
-
-
-def birth(pid: int) -> str | None:
-    """When the process started, in words that do not change while it lives; None where there is none."""
-    with suppress(OSError, ValueError, IndexError):
-        # The name in parentheses may hold spaces; after it come the state and, as 20th, the start in clock ticks.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    if Path("/proc/self/stat").exists():
-        return None
-    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return listed.stdout.strip() or None
+    """Whether the job's process holds its lock: no later process of the same number does."""
+    return turn.is_held(home(job.kind, job.target) / "lock")
 
 
 def send(job: Job, what: signal.Signals) -> None:
@@ -197,6 +221,10 @@ def send(job: Job, what: signal.Signals) -> None:
 
 def shelf() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaescope" / "jobs"
+
+
+def queue() -> Path:
+    return shelf() / "queue"
 
 
 def home(kind: str, target: str) -> Path:

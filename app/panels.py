@@ -216,6 +216,7 @@ def summary(entry: Checkpoint) -> str:
 def nothing_to_show(checkpoint: Checkpoint | None) -> None:
     if checkpoint is None:
         st.info("There is no checkpoint yet. Train one with `python -m vaecore train vae --dataset digits`.")
+        st.page_link("views/train.py", label="Train one here", icon=":material/model_training:")
         return
     st.info(
         f"The latent space of {checkpoint.name} has {checkpoint.latent} dimensions. The exact posterior needs D = 2: "

@@ -138,10 +138,15 @@ def folders() -> list[Path]:
     named = os.environ.get("VAESCOPE_CHECKPOINTS", "")
     return [
         ROOT / "pretrained",
-        ROOT / "runs",
+        runs_folder(),
         ROOT / "brought",
         *(Path(part) for part in named.split(os.pathsep) if part),
     ]
+
+
+def runs_folder() -> Path:
+    """Where the page "Train one" puts its runs: VAESCOPE_RUNS, which replicas of the app may share, or runs/ here."""
+    return Path(os.environ.get("VAESCOPE_RUNS") or ROOT / "runs")
 
 
 def checkpoints() -> dict[str, Checkpoint]:

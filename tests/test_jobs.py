@@ -16,7 +16,8 @@ from app import jobs
 # What a job's command does, as a package `vaecore` of its own: counts to N in portions, and ends well, badly or late.
 COMMAND = """
 import json, os, signal, sys, time
-what, steps, file = sys.argv[1], int(sys.argv[2]), sys.argv[sys.argv.index("--progress") + 1]
+what, steps = sys.argv[1], int(sys.argv[2])
+file = sys.argv[sys.argv.index("--progress") + 1] if "--progress" in sys.argv else os.devnull
 stopped = []
 signal.signal(signal.SIGTERM, signal.SIG_IGN if what == "deaf" else lambda *_: stopped.append(1))
 if what == "bad":
@@ -27,6 +28,8 @@ for step in range(steps):
         print(json.dumps({"stopped": True}))
         sys.exit()
     time.sleep(0.02)
+    if file == os.devnull:
+        continue
     open(file + ".new", "w").write(json.dumps({"step": step + 1, "steps": steps, "seconds": 0.02 * (step + 1)}))
     os.replace(file + ".new", file)
 print(json.dumps({"images": steps}))
@@ -52,8 +55,8 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs
     for job in started:
         if jobs.alive(job):
             os.killpg(job.pid, signal.SIGKILL)
-        if child := jobs._children.pop(job.pid, None):
-            child.wait()
+    for child in jobs._children:
+        child.wait()
 
 
 def until(wanted: Callable[[jobs.Job], bool], target: str = "here", patience: float = 20) -> jobs.Job:
@@ -172,3 +175,66 @@ def test_a_torn_registry_is_no_job(begin: Callable) -> None:
     assert jobs.find("analyse", "torn") is None
     (place / "job.json").write_text('{"kind": "analyse", "more": 1}')
     assert jobs.every() == []
+
+
+@pytest.fixture
+def queued(begin: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs.Job]:  # noqa: ARG001
+    """Starts trainings; those left over end with the test."""
+    made = []
+
+    def queued(target: str, steps: int = 10_000) -> jobs.Job:
+        made.append(jobs.start("train", target, ["good", str(steps)]))
+        return made[-1]
+
+    yield queued
+    for job in made:
+        if jobs.alive(job):
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def state(target: str, *wanted: str) -> jobs.Job:
+    end = time.monotonic() + 120
+    while (job := jobs.find("train", target)).state not in wanted:
+        assert time.monotonic() < end, job
+        time.sleep(0.05)
+    return job
+
+
+def test_trainings_wait_for_their_turn_in_order(queued: Callable) -> None:
+    for target in ("one", "two", "three"):
+        queued(target)
+        state(target, "running" if target == "one" else "waiting")
+    assert [jobs.ahead(jobs.find("train", target)) for target in ("two", "three")] == [0, 1]
+    assert queued("three").pid == jobs.find("train", "three").pid
+    jobs.stop(jobs.find("train", "one"))
+    assert state("one", "stopped").result == {"stopped": True}
+    state("two", "running")
+    assert jobs.find("train", "three").state == "waiting"
+    jobs.stop(jobs.find("train", "three"))  # it never began, and leaves the queue
+    state("three", "stopped")
+    os.killpg(jobs.find("train", "two").pid, signal.SIGKILL)
+    queued("four", 2)
+    state("four", "done")  # a place whose holder was killed is free
+
+
+def test_more_may_work_at_once(queued: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_RUNS_AT_ONCE", "2")
+    for target in ("one", "two", "three"):
+        queued(target)
+    state("one", "running")
+    state("two", "running")
+    state("three", "waiting")
+    begun = jobs.start("analyse", "here", ["good", "2"])  # an analysis does not wait for trainings
+    assert until(lambda job: not job.active).pid == begun.pid
+
+
+def test_the_queue_goes_on_without_the_server(queued: Callable) -> None:
+    queued("one")
+    queued("two", 2)
+    state("two", "waiting")
+    code = "from app import jobs; print([jobs.find('train', name).state for name in ('one', 'two')])"
+    surroundings = {**os.environ, "PYTHONPATH": str(Path(jobs.__file__).parents[1])}
+    seen = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
+    assert seen.stdout == "['running', 'waiting']\n"
+    os.killpg(jobs.find("train", "one").pid, signal.SIGKILL)
+    assert state("two", "done").result == {"images": 2}

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{options.command}: stopped.", file=sys.stderr)
         return 130
-    print(result if isinstance(result, str) else json.dumps(result, indent=2, allow_nan=False))
+    if result is not None:  # of several processes that train one model the first speaks
+        print(result if isinstance(result, str) else json.dumps(result, indent=2, allow_nan=False))
     return 0
 
 
@@ -190,19 +191,43 @@ def add_bench(commands: argparse._SubParsersAction) -> None:
     bench.add_argument("--device", default="auto")
 
 
-def run_train(options: argparse.Namespace) -> dict:
+def run_train(options: argparse.Namespace) -> dict | None:
+    from vaecore import parallel, runs
+    from vaecore.beginning import pick_device
+    from vaecore.resuming import finish_early
+
+    folder = Path(options.folder or f"runs/{options.dataset}-{options.recipe}-{options.latent_dim}d")
+    with runs.told(folder), parallel.joined(pick_device(options.device)) as device:
+        try:
+            result = train_in(folder, options, device)
+        except runs.Stopped:
+            result = {"folder": str(folder), "stopped": True}
+        if not parallel.current().first:
+            return None
+        if result.get("stopped") and runs.is_to_be_kept(folder):
+            finish_early(folder)
+        return result
+
+
+def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") -> dict:  # noqa: F821
     import torch
 
-    from vaecore import checkpoints, fit, load_dataset
+    from vaecore import checkpoints, fit, load_dataset, parallel, runs
     from vaecore.recipes import build_with
-    from vaecore.training import pick_device
+    from vaecore.recording import recorded
 
-    train, valid = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid"))
+    train, valid, test = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid", "test"))
     given = dict(pair.partition("=")[::2] for pair in options.option)
     torch.manual_seed(options.seed)
     vae = build_with(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, given)
-    folder = Path(options.folder or f"runs/{options.dataset}-{options.recipe}-{options.latent_dim}d")
-    with Bar(options.epochs) as bar:
+    names = ("recipe", "dataset", "latent_dim", "epochs", "batch_size", "learning_rate", "seed", "start")
+    asked = {name: getattr(options, name) for name in names} | {"options": given}
+    first = parallel.current().first
+    with (
+        runs.opened(folder, asked) if first else nullcontext(runs.partial_of(folder)) as partial,
+        recorded(partial, vae, test, options.epochs) as recorder,
+        Bar(options.epochs) if first else nullcontext() as bar,
+    ):
         history = fit(
             vae,
             options.recipe,
@@ -212,14 +237,16 @@ def run_train(options: argparse.Namespace) -> dict:
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             seed=options.seed,
-            device=options.device,
+            device=device,
             folder=folder,
             start=options.start,
-            on_event=bar,
+            on_event=Both(bar, recorder) if first else recorder,
         )
+    if not first:
+        return {}
     training = checkpoints.read_metrics(folder)["training"] | {
         "command": "python -m vaecore " + " ".join(sys.argv[1:]),
-        "hardware": hardware(pick_device(options.device)),
+        "hardware": hardware(device),
         "versions": f"torch {torch.__version__}, python {platform.python_version()}",
     }
     checkpoints.add_metrics(folder, training=training)
@@ -233,6 +260,17 @@ def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those wh
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{threads} CPU thread{'s' * (threads > 1)}, {platform.machine()}"
+
+
+class Both:
+    """Hands every event on to two."""
+
+    def __init__(self, *to: Callable[[dict], None]) -> None:
+        self.to = to
+
+    def __call__(self, event: dict) -> None:
+        for hear in self.to:
+            hear(event)
 
 
 class Bar:
@@ -257,6 +295,7 @@ class Bar:
                 total = event["steps"] * self.epochs
                 self.bar = tqdm(total=total, initial=done - 1, unit="step", file=sys.stderr, dynamic_ncols=True)
             self.bar.update(done - self.bar.n)
+        if event["event"] != "epoch":
             return
         scores = {"train": f"{event['train_elbo']:.2f}", "valid": f"{event['valid_elbo']:.2f}"}
         self.bar.set_postfix({"epoch": f"{event['epoch']}/{self.epochs}", **scores})
@@ -432,7 +471,7 @@ def bench_inference(options: argparse.Namespace) -> dict:
     import torch
 
     from vaecore import load_dataset, timing
-    from vaecore.training import pick_device
+    from vaecore.beginning import pick_device
 
     data, device = load_dataset(options.dataset or "mnist", "test", options.data), pick_device(options.device)
     images = data.images[: options.images]
@@ -446,7 +485,7 @@ def bench_inference(options: argparse.Namespace) -> dict:
 
 def bench_table(options: argparse.Namespace) -> dict:
     from vaecore import load_dataset, tables
-    from vaecore.training import pick_device
+    from vaecore.beginning import pick_device
 
     name = options.dataset or "dynamic_digits"
     train, valid, test = (load_dataset(name, split, options.data) for split in ("train", "valid", "test"))
@@ -468,7 +507,7 @@ def bench_table(options: argparse.Namespace) -> dict:
 def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821
     """The checkpoint's VAE and a split of the data set that it was trained on."""
     from vaecore import checkpoints, load, load_dataset
-    from vaecore.training import pick_device
+    from vaecore.beginning import pick_device
 
     config = checkpoints.read_config(options.folder)
     if config["dataset"] is None:

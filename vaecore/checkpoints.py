@@ -5,6 +5,7 @@
                            encoder.onnx and decoder.onnx
     metrics.json           training budget, history, evaluation
     README.md              the model card
+    metrics.jsonl          the log of its training, and snapshots/ of its epochs, where `train` made it
     analysis.safetensors   codes, labels and exact results, which belong to one digest of weights and configuration
     embeddings/            maps of the codes by t-SNE and UMAP, each a file, which belong to one digest too
 
@@ -17,6 +18,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -55,6 +57,7 @@ def save(
     dataset: str | None = None,
     metrics: dict | None = None,
     last: dict[str, Tensor] | None = None,
+    more: Iterable[Path] = (),
 ) -> Path:
     """Write `vae` as a new checkpoint folder; ValueError if the folder exists or the VAE was not made by `build`.
 
@@ -62,6 +65,7 @@ def save(
         dataset: the name of the data set that it was trained on.
         metrics: what metrics.json shall hold; the model card is written from it.
         last: the last epoch's weights, where `vae` holds the best epoch's.
+        more: files and folders to be copied into it, the log of its training say.
     """
     folder = Path(folder)
     must_be_savable(vae, folder)
@@ -76,6 +80,8 @@ def save(
             write_tensors(beside / "model.safetensors", vae.state_dict())
         if last is not None:
             write_tensors(beside / "last.safetensors", last)
+        for source in more:
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, beside / source.name)
         write_json(beside / "metrics.json", {})
         add_metrics(beside, **(metrics or {}))
         beside.chmod(0o755)

@@ -5,7 +5,7 @@ import streamlit as st
 from app import panels, session
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
-BETWEEN, LEARNED = "What lies between?", "What has it learned?"
+BETWEEN, LEARNED, TRAIN = "What lies between?", "What has it learned?", "Train one"
 
 words, drawing = st.columns([3, 1], vertical_alignment="center")
 words.title("VAEscope", anchor=False)
@@ -20,6 +20,7 @@ words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_c
 words.page_link("views/learned.py", label=f"**{LEARNED}**", icon=":material/bubble_chart:")
 words.page_link("views/between.py", label=f"**{BETWEEN}**", icon=":material/linear_scale:")
 words.page_link("views/prior.py", label=f"**{PRIOR}**", icon=":material/blur_off:")
+words.page_link("views/train.py", label=f"**{TRAIN}**", icon=":material/model_training:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
 
 title, way = st.columns([3, 1], vertical_alignment="bottom")

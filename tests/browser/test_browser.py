@@ -47,6 +47,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # The environment that runs the tests is there already: make must not install it again.
     command = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/app", "app"]
     surroundings = {**os.environ, "PORT": str(port), "VAESCOPE_CHECKPOINTS": str(shelf)}
+    # Runs of the test's own, which do not wait for others of this computer.
+    surroundings |= {"VAESCOPE_RUNS": str(shelf / "runs"), "VAESCOPE_RUNS_AT_ONCE": "4"}
     output = (shelf / "log").open("wb")
     server = subprocess.Popen(
         command, cwd=ROOT, env=surroundings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
