@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from models import SHAPE
 import vaecore
 from vaecore import checkpoints, resuming, runs, snapshots, standing, training
 from vaecore.__main__ import main
-from vaecore.recording import recorded
+from vaecore.recording import LOOK, recorded
 
 ROOT = Path(__file__).parents[1]
 DIGITS = {split: vaecore.load_dataset("digits", split) for split in ("train", "valid", "test")}
@@ -129,6 +130,7 @@ def test_asked_to_stop_it_ends_at_a_step_and_goes_on_to_the_same_weights(tmp_pat
     def ask() -> None:
         runs.stop(cut)
         assert standing.read(cut).state in ("stopping", "running")
+        time.sleep(1.1 * LOOK)  # it does not look at every step
 
     with pytest.raises(runs.Stopped):
         train(cut, 4, at(3, ask, "measured"))
@@ -149,7 +151,7 @@ import torch
 torch.set_num_threads(1)
 import vaecore
 from vaecore import runs, checkpoints, standing
-from vaecore.recording import recorded
+from vaecore.recording import LOOK, recorded
 import vaecore.training, pathlib
 
 train, valid, test = (vaecore.load_dataset("digits", split) for split in ("train", "valid", "test"))

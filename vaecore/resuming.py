@@ -128,7 +128,7 @@ def finish_early(folder: str | Path) -> Path:
     if found is None:
         raise ValueError(f"The run {folder.name} has no whole epoch yet, so there is nothing to keep.")
     about, tensors = found
-    vae = checkpoints.rebuild(about["settings"]["config"], folder)
+    vae = checkpoints.rebuild(about["settings"]["config"])
     vae.load_state_dict(part(tensors, "best"))
     note = f"ended after {about['epoch']} of {about['settings']['epochs']} epochs"
     run = Run(about["epoch"], about["best_epoch"], {}, about["history"])
