@@ -42,6 +42,8 @@ def table(entries: list[Checkpoint]) -> dict[str, list]:
     rows = []
     for entry in entries:
         training, found = (part(entry, name) for name in ("training", "evaluation"))
+        if not found:  # what `learned` measured
+            found = as_dict(part(entry, "learned").get("density"))
         rows.append(
             {
                 "name": entry.name,
@@ -64,7 +66,10 @@ def table(entries: list[Checkpoint]) -> dict[str, list]:
 
 def part(entry: Checkpoint, name: str) -> dict:
     """A part of metrics.json, which may lack it or hold something else there."""
-    found = (entry.metrics or {}).get(name)
+    return as_dict((entry.metrics or {}).get(name))
+
+
+def as_dict(found: object) -> dict:
     return found if isinstance(found, dict) else {}
 
 

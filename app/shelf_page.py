@@ -8,6 +8,7 @@ from app.session import Checkpoint
 PAGES = {
     "views/posterior.py": "How wrong is the encoder?",
     "views/unsure.py": "Where is it unsure?",
+    "views/learned.py": "What has it learned?",
     "views/between.py": "What lies between?",
     "views/prior.py": "Where is the prior wrong?",
 }
