@@ -2,14 +2,10 @@
 
 from collections.abc import Callable
 from math import isqrt
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from app import panels, shelf
-
-if TYPE_CHECKING:
-    from vaecore.imports.graphs import Sizes
 
 MEGABYTES = 64
 WAYS = {
@@ -73,7 +69,7 @@ def of_pair() -> None:
     done("pair", True, lambda: shelf.take_pair(encoder, decoder, name, dataset=dataset, **said))
 
 
-def details(sizes: "Sizes") -> dict:
+def details(sizes: "shelf.Sizes") -> dict:
     """The shapes, shown, and what the files do not say, asked for."""
     columns = {"file": [], "takes": [], "gives": []}
     for port in sizes.ports:

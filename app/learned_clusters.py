@@ -40,6 +40,13 @@ class Clusters:
         return np.concatenate(parts[split])
 
 
+def paper_tables() -> dict[str, dict[str, tuple]]:
+    """The numbers that the MAE paper prints."""
+    from vaecore.learned import TABLES
+
+    return TABLES
+
+
 def clusters(checkpoint: Checkpoint, grouping: Grouping) -> Work:
     """K-means of the training codes, those held out among them; the test codes go to the closest centre."""
     must_be_scorable(checkpoint)

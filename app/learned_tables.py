@@ -59,9 +59,8 @@ def accuracies(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) 
 
 def paper(part: int, columns: tuple, unit: str, now: object) -> str:
     """K-means, KNN or the linear layer of the paper's Table 2, with the column in bold that compares."""
-    from vaecore.learned import TABLES
-
-    table, start = (TABLES["clustering"], 0) if part == 0 else (TABLES["probes"], 3 * (part - 1))
+    tables = learned_clusters.paper_tables()
+    table, start = (tables["clustering"], 0) if part == 0 else (tables["probes"], 3 * (part - 1))
     place = next((k for k, column in enumerate(columns) if column == now), -1)
 
     def cells(values: tuple, kind: str) -> str:

@@ -1,14 +1,12 @@
 """What the page of codes says in words: of clusters and probes beside the paper's, and how it is all computed."""
 
-from app.learned_clusters import PAPER_CLUSTERS
+from app.learned_clusters import PAPER_CLUSTERS, paper_tables
 
 BASELINE, BEST = "ResNet VAE w. AF", "MAE(1, 0.5)"
 
 
 def clustered(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) -> str:
     """How many test images the clusters name right, beside the paper's two ends where it has this K."""
-    from vaecore.learned import TABLES
-
     name = max(own, key=lambda one: own[one]["majority"])
     best = {rule: 100 * value for rule, value in own[name].items()}
     start = f"{clusters} clusters" if len(own) == 1 else f"{clusters} clusters of {name}, the best here,"
@@ -21,7 +19,7 @@ def clustered(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) -
     if clusters not in PAPER_CLUSTERS:
         return f"{said} The paper has K = 10, 20 and 30 only."
     place = PAPER_CLUSTERS.index(clusters)
-    low, high = (TABLES["clustering"][one][place] for one in (BASELINE, BEST))
+    low, high = (paper_tables()["clustering"][one][place] for one in (BASELINE, BEST))
     return (
         f"{said} The paper has {low} % for {BASELINE} and {high} % for {BEST}: by majority, here it is "
         f"{side(best['majority'], low, high)}."

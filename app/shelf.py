@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from app import jobs, session
 from app.session import Checkpoint
+
+if TYPE_CHECKING:
+    from vaecore.imports.graphs import Sizes  # noqa: F401  for the form that shows them
 
 SOURCES = {"pretrained": "shipped", "runs": "trained here", "brought": "brought"}
 GAP = "exact gap KL(q(z|x) || p(z|x))"
