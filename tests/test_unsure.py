@@ -228,7 +228,7 @@ def test_the_job_runs_from_the_page_and_its_result_appears(
 
 
 def test_how_a_job_failed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = jobs.Job("analyse", "x", 1, "", 0.0, state="failed", sentence="analyse: The disk is full.")
+    failed = jobs.Job("analyse", "x", 1, 0.0, state="failed", sentence="analyse: The disk is full.")
     monkeypatch.setattr(jobs, "analysis_of", lambda folder: failed)
     app = opened(checkpoint="bare")
     assert "The disk is full." in app.error[0].value
