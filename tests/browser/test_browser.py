@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = pytest.mark.browser
 
@@ -84,20 +84,28 @@ def browser() -> Iterator["Browser"]:
         found.close()
 
 
+def heard(page: "Page", probes: re.Pattern) -> list[str]:
+    """What the page's console complains about from now on, but for Streamlit's `probes`; it grows as it comes."""
+    complaints = []
+
+    def hear(message: "ConsoleMessage") -> None:
+        if message.type == "error" and not probes.search(message.location.get("url", "")):
+            complaints.append(f"{message.text} {message.location}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
 class Visit:
     """A page in a browser of its own, and what its console complained about."""
 
     def __init__(self, browser: "Browser", url: str, **screen: object) -> None:
         self.context = browser.new_context(**screen)
-        self.page, self.complaints = self.context.new_page(), []
-        self.page.on("console", self.hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page = self.context.new_page()
+        self.complaints = heard(self.page, PROBES)
         self.page.goto(url)
         self.settled("")
-
-    def hear(self, message: "ConsoleMessage") -> None:
-        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
-            self.complaints.append(f"{message.text} {message.location}")
 
     def settled(self, before: str) -> str:
         """Wait until picture and numbers are of one image, another than before; which that is."""

@@ -4,10 +4,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from test_browser import PATIENCE, address, browser  # noqa: F401  fixtures: the app, served once, and chromium
+from test_browser import PATIENCE, address, browser, heard  # noqa: F401  fixtures: the app, served once, and chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -16,14 +16,8 @@ PROBES = re.compile(r"/prior/_stcore/(host-config|health)$")
 
 def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
     """The page when its map and its samples are there, and what its console complains about."""
-    page, complaints = browser.new_context(**screen).new_page(), []
-
-    def hear(message: "ConsoleMessage") -> None:
-        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
-            complaints.append(f"{message.text} {message.location}")
-
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page = browser.new_context(**screen).new_page()
+    complaints = heard(page, PROBES)
     page.goto(url)
     page.locator(".place").wait_for(timeout=PATIENCE)
     page.locator(".strip button").first.wait_for(timeout=PATIENCE)
