@@ -1,9 +1,7 @@
 """Training runs as the page "Train one" needs them: begun, watched, ended, kept. Beside session.py, by its rules."""
 
-import io
 import re
 import shutil
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,9 +69,9 @@ def default_net(dataset: str, choices: tuple[str, ...]) -> str:
 
 def free_name(wanted: str) -> str:
     """`wanted`, or with a number behind it, as no run and no checkpoint is called yet."""
-    taken = {folder.name.removesuffix(".partial") for folder in session.runs_folder().glob("*")}
-    names = [wanted, *(f"{wanted}-{k}" for k in range(2, 10_000))]
-    return next(name for name in names if name not in taken)
+    from vaecore import shelf
+
+    return shelf.free_name(session.runs_folder(), wanted)
 
 
 def checked(asked: dict) -> dict:
@@ -205,24 +203,22 @@ def may_change(folder: Path) -> bool:
 
 
 def rename(folder: Path, name: str) -> Path:
-    new = place(name)
+    from vaecore import shelf
+
+    place(name)
     must_rest(folder)
-    if name == folder.name:
-        return folder
-    if free_name(name) != name:
-        raise ValueError(f"{name} is taken: choose another name.")
-    folder.rename(new)
-    return new
+    return shelf.rename(folder, name)
 
 
 def delete(folder: Path) -> None:
     """The run and the checkpoint that it has become."""
-    from vaecore import runs
+    from vaecore import runs, shelf
 
     must_rest(folder)
-    for part in (runs.partial_of(folder), folder):
-        if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part)
+    if folder.is_dir() and not folder.is_symlink():
+        shelf.remove(folder)
+    if (partial := runs.partial_of(folder)).is_dir() and not partial.is_symlink():
+        shutil.rmtree(partial)
     if job := jobs.training_of(folder):
         jobs.forget(job)
 
@@ -235,13 +231,10 @@ def must_rest(folder: Path) -> None:
 
 
 def zipped(folder: Path) -> bytes:
-    """The checkpoint's folder, as a zip that opens into a folder of its name."""
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and not file.name.startswith("."):
-                archive.write(file, Path(folder.name) / file.relative_to(folder))
-    return held.getvalue()
+    """The checkpoint's folder, as a zip that can be brought back."""
+    from vaecore import shelf
+
+    return shelf.pack(folder)
 
 
 # ---- what it shows

@@ -171,6 +171,8 @@ def test_it_can_be_renamed_zipped_and_deleted_after_a_question(trained: Path, tm
     with zipfile.ZipFile(io.BytesIO(training.zipped(folder))) as archive:
         archive.extractall(tmp_path / "out")
     assert vaecore.load(tmp_path / "out" / "finished").config == vaecore.load(folder).config
+    back = vaecore.imports.from_zip(training.zipped(folder), tmp_path / "brought")  # what one page gives another takes
+    assert vaecore.checkpoints.digest(back) == vaecore.checkpoints.digest(folder)
     app = opened(run="finished")
     next(box for box in app.text_input if box.key == "train_new_name_finished").set_value("better").run()
     button(app, "train_rename").click().run()

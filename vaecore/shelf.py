@@ -41,8 +41,9 @@ def check_name(name: str) -> str:
 
 
 def free_name(root: str | Path, name: str) -> str:
-    """`name`, or the first of name-2, name-3, ... that no folder under `root` has yet."""
-    taken, count, found = {file.name.lower() for file in Path(root).glob("*")}, 1, check_name(name)
+    """`name`, or the first of name-2, name-3, ... that no folder or unfinished run under `root` has yet."""
+    taken = {file.name.lower().removesuffix(".partial") for file in Path(root).glob("*")}
+    count, found = 1, check_name(name)
     while found.lower() in taken:
         count += 1
         found = f"{name[: 63 - len(str(count))]}-{count}"
