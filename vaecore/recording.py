@@ -1,5 +1,6 @@
 """A training run that can be watched: its log, its snapshots, and a stop that waits for a step's end."""
 
+import math
 import signal
 import threading
 import time
@@ -44,8 +45,8 @@ class Recorder:
             step = (event["epoch"] - 1) * self.steps + event["step"]
             line = {"event": "step", "step": step, "steps": self.epochs * self.steps, "epoch": event["epoch"]}
             objective = float(event["objective"])
-            finite = objective == objective and abs(objective) != float("inf")
-            self.log.write(line | {"objective": objective if finite else None, "seconds": self.log.seconds})
+            finite = objective if math.isfinite(objective) else None
+            self.log.write(line | {"objective": finite, "seconds": self.log.seconds})
         if self.workers.any(self.wanted_to_end(), self.vae.device):
             raise Stopped
 

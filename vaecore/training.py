@@ -87,15 +87,14 @@ def fit(
     settings |= {"config": vae.config, "recipe": recipe.name, "images": len(images)}
     settings |= {"dataset": getattr(train, "name", None)} | ({"processes": workers.size} if workers.size > 1 else {})
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
-    say_of_steps = say if average is None else following(average, say)
     with torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
             rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size, "workers": workers}
-            rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch}
-            train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say_of_steps)
+            rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch, "average": average}
+            train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
             # Without images held out, a few of the training ones still show weights that went astray in the last step.
             with averaged(average):
@@ -120,16 +119,6 @@ def fit(
 def averaged(average: Average | None) -> AbstractContextManager:
     """Within it the VAE has its averaged weights, where there are any."""
     return nullcontext() if average is None else average.in_place()
-
-
-def following(average: Average, say: Callable[[Event], None]) -> Callable[[Event], None]:
-    """`say`, which is called after each step, for a training whose weights are averaged."""
-
-    def both(event: Event) -> None:
-        average.follow()
-        say(event)
-
-    return both
 
 
 def split_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
@@ -183,6 +172,8 @@ def one_epoch(
                     raise
                 raise diverged(epoch, rates, str(error).split(":")[0]) from None
             climb(objective * (len(mine) / len(batch)), phase, optimiser, workers)
+        if rates["average"] is not None:
+            rates["average"].follow()
         total += objective.detach() * len(mine)
         done = {"step": step + 1, "steps": len(batches), "epoch": epoch + 1, "objective": objective.detach()}
         say({"event": "step", **done})
