@@ -42,21 +42,13 @@ def of_zip() -> None:
 
 
 def of_files() -> None:
-    left, right = st.columns(2)
-    with left:
-        weights = upload("model.safetensors", "weights")
-    with right:
-        config = upload("config.json", "config")
+    weights, config = uploads({"model.safetensors": "weights", "config.json": "config"})
     name = named()
     done("files", None not in (weights, config), lambda: shelf.take_files(weights, config, name))
 
 
 def of_pair() -> None:
-    left, right = st.columns(2)
-    with left:
-        encoder = upload("encoder.onnx", "encoder")
-    with right:
-        decoder = upload("decoder.onnx", "decoder")
+    encoder, decoder = uploads({"encoder.onnx": "encoder", "decoder.onnx": "decoder"})
     if encoder is None or decoder is None:
         return
     try:
@@ -116,6 +108,15 @@ def upload(label: str, key: str) -> bytes | None:
         st.error(f"{label} has {file.size / 1e6:,.0f} MB; at most {MEGABYTES} are taken.")
         return None
     return file.getvalue()
+
+
+def uploads(keys: dict[str, str]) -> list[bytes | None]:
+    """Files side by side, each by its label."""
+    found = []
+    for column, (label, key) in zip(st.columns(len(keys)), keys.items(), strict=True):
+        with column:
+            found.append(upload(label, key))
+    return found
 
 
 def asked(why: str) -> tuple[str | None, str]:

@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -115,11 +115,8 @@ def main() -> None:
     parser.add_argument("--url", help="of an app that runs already")
     options = parser.parse_args()
     path = f"/posterior?checkpoint={options.checkpoint}"
-    if options.url:
-        times = measure(options.url + path, options.clicks)
-    else:
-        with serving() as url:
-            times = measure(url + path, options.clicks)
+    with nullcontext(options.url) if options.url else serving() as url:
+        times = measure(url + path, options.clicks)
     ringed, settled = zip(*times, strict=True)
     result = {"clicks": options.clicks, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
     print(json.dumps({**result, "ring_ms": summary(ringed), "picture_and_numbers_ms": summary(settled)}))

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import time
+from contextlib import nullcontext
 
 from click_latency import FLAGS, QUIET, serving, summary
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -91,11 +92,8 @@ def main() -> None:
     parser.add_argument("--url", help="of an app that runs already")
     options = parser.parse_args()
     path = f"/learned?checkpoint={options.checkpoint}&split=all&map=pca"
-    if options.url:
-        found = measure(options.url + path, options.points)
-    else:
-        with serving() as url:
-            found = measure(url + path, options.points)
+    with nullcontext(options.url) if options.url else serving() as url:
+        found = measure(url + path, options.points)
     print(
         json.dumps({"points": options.points, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), **found})
     )

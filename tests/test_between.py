@@ -10,15 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pages import set_apart, visited
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import between, between_chosen, between_priors, between_words, figures_between, holes, session
 from vaecore import paths
-
-MAIN = str(Path(session.__file__).parent / "main.py")
-LIMIT = 90  # seconds for a page: torch may be imported on the way
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +42,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def surroundings(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ROOT", tmp_path)
-    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(shelf))
-    monkeypatch.setenv("VAESCOPE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setattr(session, "warm", lambda: None)
+    set_apart(tmp_path, shelf, monkeypatch)
 
 
 def opened(**address: str | list[str]) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=LIMIT)
-    app.query_params.update(address)
-    app.switch_page("views/between.py")
-    app.run()
-    return sound(app)
+    return sound(visited("views/between.py", address))
 
 
 def sound(app: AppTest) -> AppTest:

@@ -8,6 +8,7 @@ from pathlib import Path
 import graphs
 import pytest
 import torch
+from pages import set_apart, visited
 from streamlit.testing.v1 import AppTest
 
 import vaecore
@@ -15,10 +16,8 @@ from app import session, shelf, shelf_page
 from vaecore import checkpoints, imports
 from vaecore.shelf import pack
 
-MAIN = str(Path(session.__file__).parent / "main.py")
 PAGE = "views/checkpoints.py"
 PAGES = ("views/posterior.py", "views/unsure.py", "views/between.py", "views/prior.py")
-LIMIT = 90
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +41,11 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _surroundings(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ROOT", tmp_path)
-    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(shipped))
-    monkeypatch.setenv("VAESCOPE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setattr(session, "warm", lambda: None)
+    set_apart(tmp_path, shipped, monkeypatch)
 
 
 def opened(page: str = PAGE, **address: str) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=LIMIT)
-    app.query_params.update(address)
-    app.switch_page(page)
-    app.run()
+    app = visited(page, address)
     assert not app.exception, app.exception
     return app
 

@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pages import set_apart, visited
 from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures, figures_holes, holes, holes_words, session
 from app.holes_words import Said
 from vaecore import aggregate
-
-MAIN = str(Path(session.__file__).parent / "main.py")
-LIMIT = 90  # seconds for a page: torch may be imported on the way
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +46,11 @@ def made(recipe: str, latent: int, **options: str | float) -> vaecore.VAE:
 
 @pytest.fixture(autouse=True)
 def surroundings(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ROOT", tmp_path)
-    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(shelf))
-    monkeypatch.setenv("VAESCOPE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setattr(session, "warm", lambda: None)
+    set_apart(tmp_path, shelf, monkeypatch)
 
 
 def opened(**address: str | list[str]) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=LIMIT)
-    app.query_params.update(address)
-    app.switch_page("views/prior.py")
-    app.run()
+    app = visited("views/prior.py", address)
     assert not app.exception, app.exception
     assert not app.error, app.error[0].value
     return app

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pages import LIMIT, MAIN, set_apart, visited
 from streamlit.testing.v1 import AppTest
 
 import vaecore
@@ -28,9 +29,6 @@ from app.learned_colours import Colour, measured, painted
 from app.learned_map import View
 from vaecore import checkpoints, embedding, evaluation
 from vaecore.learned import cluster_accuracy, kmeans, label_clusters
-
-MAIN = str(Path(session.__file__).parent / "main.py")
-LIMIT = 90  # seconds for a page: torch may be imported on the way
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +55,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def surroundings(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ROOT", tmp_path)
-    monkeypatch.setenv("VAESCOPE_CHECKPOINTS", str(shelf))
-    monkeypatch.setenv("VAESCOPE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setattr(session, "warm", lambda: None)
+    set_apart(tmp_path, shelf, monkeypatch)
 
 
 def opened(whole: bool = True, **address: str | list[str]) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=LIMIT)
-    app.query_params.update({"checkpoint": "deep", **address})
-    app.switch_page("views/learned.py")
-    app.run()
+    app = visited("views/learned.py", {"checkpoint": "deep", **address})
     return finished(app) if whole else sound(app)
 
 
