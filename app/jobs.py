@@ -52,6 +52,7 @@ class Job:
     first: tuple[int, float] = (0, 0.0)  # the step and seconds first seen: a job that goes on does not begin at 0
     result: dict | None = None
     sentence: str = ""
+    ticket: str = ""  # of a training, its place in the queue
 
     @property
     def active(self) -> bool:
@@ -91,7 +92,7 @@ def training_of(folder: Path) -> Job | None:
 def ahead(job: Job) -> int:
     """How many trainings wait before this one that waits."""
     waiting = turn.tickets(queue())
-    return waiting.index(job.pid) if job.pid in waiting else 0
+    return waiting.index(job.ticket) if job.ticket in waiting else 0
 
 
 def start(kind: str, target: str, arguments: list[str]) -> Job:
@@ -109,18 +110,21 @@ def start(kind: str, target: str, arguments: list[str]) -> Job:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         command = [sys.executable, "-m", "vaecore", *arguments]
+        known = {"kind": kind, "target": target, "started": time.time()}
         if kind == "train":
-            command = [sys.executable, "-P", turn.__file__, str(queue()), *command]
+            with turn.draw(queue()) as ticket:
+                known["ticket"] = Path(ticket.name).name
+                waiting = [sys.executable, "-P", turn.__file__, ticket.name, str(ticket.fileno())]
+                child = launch(place, [*waiting, *command], ticket.fileno())
         else:
-            command += ["--progress", str(place / "progress.json")]
-        child = launch(place, command)
-        known = {"kind": kind, "target": target, "pid": child.pid, "started": time.time()}
+            child = launch(place, [*command, "--progress", str(place / "progress.json")])
+        known["pid"] = child.pid
         write(place / "job.json", known)
         return Job(**known)
 
 
-def launch(place: Path, command: list[str]) -> subprocess.Popen:
-    """The command as a process that outlives this one and holds the lock of its place."""
+def launch(place: Path, command: list[str], *held: int) -> subprocess.Popen:
+    """The command as a process that outlives this one and holds the lock of its place, and what else is `held`."""
     for child in [child for child in _children if child.poll() is not None]:  # buried, lest they stay as zombies
         _children.remove(child)
     with (
@@ -137,7 +141,7 @@ def launch(place: Path, command: list[str]) -> subprocess.Popen:
             cwd=Path(__file__).resolve().parents[1],
             env={**os.environ, "OMP_NUM_THREADS": THREADS},
             start_new_session=True,
-            pass_fds=(lock.fileno(),),
+            pass_fds=(lock.fileno(), *held),
         )
     _children.append(child)
     return child
@@ -190,7 +194,7 @@ def read(place: Path) -> Job | None:
             send(job, signal.SIGKILL)
         if asked is not None:
             return replace(job, state="stopping")
-        waits = job.kind == "train" and job.pid in turn.tickets(queue())
+        waits = job.ticket and job.ticket in turn.tickets(queue())
         return replace(job, state="waiting" if waits else "running")
     if result := read_json(place / "stdout"):
         return replace(job, state="stopped" if result.get("stopped") else "done", result=result)

@@ -1,7 +1,8 @@
-"""Wait for a turn, then become the command: `python turn.py QUEUE COMMAND...`.
+"""Wait for a turn, then become the command: `python turn.py TICKET DESCRIPTOR COMMAND...`.
 
-A place at work is the lock of a file in the folder QUEUE, which the command inherits and which its end gives back,
-however it ends. Those who wait hold the lock of a ticket each, and go in the order of the tickets. A waiting process
+A place at work is the lock of a file in the queue's folder, which the command inherits and which its end gives back,
+however it ends. Those who wait hold the lock of a ticket each, and go in the order of the tickets. A ticket is drawn by
+whoever asks, before the process begins: how fast processes begin says nothing of who came first. A waiting process
 is small: nothing of the command is loaded yet. How many may work at once is VAESCOPE_RUNS_AT_ONCE, one by default.
 """
 
@@ -11,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 POLL = 0.3  # seconds
 
@@ -32,9 +34,17 @@ def is_held(file: Path) -> bool:
         return True
 
 
-def tickets(queue: Path) -> list[int]:
-    """The processes that wait, in their order."""
-    return [int(file.name.split("-")[2]) for file in sorted(queue.glob("ticket-*-*")) if is_held(file)]
+def draw(queue: Path) -> BinaryIO:
+    """A new ticket, behind all that were drawn, with its lock held."""
+    queue.mkdir(parents=True, exist_ok=True)
+    ticket = (queue / f"ticket-{time.time_ns():020d}-{os.getpid()}").open("wb")
+    fcntl.flock(ticket, fcntl.LOCK_EX)
+    return ticket
+
+
+def tickets(queue: Path) -> list[str]:
+    """The tickets of those who wait, in their order."""
+    return [file.name for file in sorted(queue.glob("ticket-*-*")) if is_held(file)]
 
 
 def take_place(queue: Path) -> int | None:
@@ -49,19 +59,15 @@ def take_place(queue: Path) -> int | None:
     return None
 
 
-def wait(queue: Path) -> int:
-    queue.mkdir(parents=True, exist_ok=True)
-    ticket = queue / f"ticket-{time.time_ns():020d}-{os.getpid()}"
-    with ticket.open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            while True:
-                waiting = tickets(queue)
-                if waiting[:1] == [os.getpid()] and (place := take_place(queue)) is not None:
-                    return place
-                time.sleep(POLL)
-        finally:
-            ticket.unlink(missing_ok=True)
+def wait(ticket: Path) -> int:
+    """The descriptor of a place at work, once it is this ticket's turn."""
+    try:
+        while True:
+            if tickets(ticket.parent)[:1] == [ticket.name] and (place := take_place(ticket.parent)) is not None:
+                return place
+            time.sleep(POLL)
+    finally:
+        ticket.unlink(missing_ok=True)
 
 
 def tidy(queue: Path) -> None:
@@ -73,6 +79,8 @@ def tidy(queue: Path) -> None:
 
 
 if __name__ == "__main__":
-    tidy(Path(sys.argv[1]))
-    os.set_inheritable(wait(Path(sys.argv[1])), True)
-    os.execvp(sys.argv[2], sys.argv[2:])
+    own, held, *command = sys.argv[1:]
+    tidy(Path(own).parent)
+    os.set_inheritable(wait(Path(own)), True)
+    os.close(int(held))
+    os.execvp(command[0], command)
