@@ -1,4 +1,4 @@
-"""What the person chose, kept in the page's address: `?checkpoint=...&image=...` or `&sample=...`.
+"""What the person chose, kept in the page's address: `?checkpoint=...&image=...`, `&sample=...` or `&prior=...`.
 
 Checkpoints to compare with follow, each as `&with=...`.
 
@@ -12,7 +12,8 @@ import streamlit as st
 
 from app.session import Checkpoint, Pick
 
-KINDS = ("image", "sample")
+KINDS = ("image", "sample", "prior")
+SEEDS = 10**9  # of draws of the prior
 MOST = 9  # guests beside one checkpoint
 
 
@@ -116,16 +117,19 @@ def read_link(count: int) -> None:
         text = news(kind)
         if text is None:
             continue
-        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < count:
+        most = SEEDS if kind == "prior" else count
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < most:
             st.session_state["pick"] = Pick(kind, int(text))
         else:
-            st.warning(f"The link asks for {kind} {text[:20]!r}; they are numbered from 0 to {count - 1}.")
+            st.warning(f"The link asks for {kind} {text[:20]!r}; they are numbered from 0 to {most - 1}.")
         return
 
 
 def pick(count: int, images: bool) -> Pick:
     """What was chosen last; the first image where that is not there."""
     chosen = st.session_state.get("pick", Pick("image", 0))
+    if not chosen.numbered:
+        return chosen
     kind = "image" if images and chosen.kind == "image" else "sample"
     return Pick(kind, chosen.index if chosen.index < count else 0)
 

@@ -221,6 +221,11 @@ def codes(entry: Entry, report: Report = lambda share: None) -> "tuple[Tensor, T
     return found.whole
 
 
+def are_known(entry: Entry) -> bool:
+    """Whether `codes` has nothing to encode."""
+    return _coded(entry.body).whole is not None
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _coded(body: str) -> Coded:
     return kept(body)

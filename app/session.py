@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import streamlit as st
 
-from app import figures
+from app import figures, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 ICON = str(ROOT / "app" / "icon.svg")
 GRID = 28  # points a side of the picture's grid, crowded where the two Gaussians lie: decoded within 50 ms
+OWN = ("drawing", "upload")  # kinds of images that the visitor brings
 DRAWS = 1024  # of q, or of each of its components: they say where it lies
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
@@ -53,10 +54,29 @@ class Checkpoint:
 
 
 class Pick(NamedTuple):
-    """Which image: `image`, of the test split, or `sample`, drawn from the model at that test image's code."""
+    """Which image: `image`, of the test split, or `sample`, drawn from the model at that test image's code.
+
+    Or `prior`, drawn from the model by that seed; or `drawing` or `upload`, whose `pixels` are packed by `own`.
+    """
 
     kind: str
     index: int
+    pixels: str = ""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether its code is one of the latent map's."""
+        return self.kind in ("image", "sample")
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was brought yet."""
+        return self.kind in OWN and not self.pixels
+
+    @property
+    def address(self) -> dict[str, str]:
+        text = self.pixels if self.kind in OWN else str(self.index)
+        return {self.kind: text if len(text) <= own.LINK else ""}
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.index}"
@@ -316,10 +336,23 @@ def image(checkpoint: Checkpoint, pick: Pick) -> "Tensor":
 
     if pick.kind == "image":
         return images(checkpoint)[0][pick.index : pick.index + 1]
-    z = torch.from_numpy(codes(checkpoint.digest, checkpoint).loc[pick.index : pick.index + 1])
+    if pick.kind in OWN:
+        return torch.from_numpy(own.unpacked(pick.pixels, checkpoint.shape) / np.float32(255))[None]
+    z = torch.from_numpy(origin(checkpoint, pick))[None]
     with computing():
         torch.manual_seed(pick.index)
         return model(checkpoint.digest, checkpoint.folder).likelihood(z).sample()
+
+
+def origin(checkpoint: Checkpoint, pick: Pick) -> np.ndarray:
+    """The z that a sample is drawn at [2]: a test image's code, or a draw of the prior."""
+    import torch
+
+    if pick.kind == "sample":
+        return codes(checkpoint.digest, checkpoint).loc[pick.index]
+    with computing():
+        torch.manual_seed(2**32 + pick.index)  # the pixels' noise has the seed itself
+        return model(checkpoint.digest, checkpoint.folder).prior().sample().numpy()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -350,10 +383,10 @@ def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host
         axes = grid(frame, [box(drawn, q_loc, q_scale), figures.best(found["best_loc"], found["best_scale"]).box()])
         return Look(
             pick=pick,
-            label=None if places.labels is None else int(places.labels[pick.index]),
+            label=None if places.labels is None or not pick.numbered else int(places.labels[pick.index]),
             original=x[0].numpy(),
             reconstruction=vae.likelihood(torch.from_numpy(drawn.peak)[None]).mean[0].numpy(),
-            truth=places.loc[pick.index] if pick.kind == "sample" and not host else None,
+            truth=origin(owner, pick) if pick.kind in ("sample", "prior") and not host else None,
             q_loc=q_loc,
             q_scale=q_scale,
             q=drawn,

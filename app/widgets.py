@@ -30,9 +30,16 @@ def send_codes(name: str, codes: Codes) -> None:
     _MAP(key=f"codes-{name}", data={"cloud": name, "points": figures.packed(codes.loc, "f4"), "labels": labels})
 
 
-def latent_map(name: str, pick: Pick, frame: figures.Frame | None, on_pick: Callable[[int], None]) -> None:
-    """The map of the codes sent under `name`: the picked one ringed, the picture's frame drawn."""
+def latent_map(
+    name: str,
+    pick: Pick,
+    frame: figures.Frame | None,
+    on_pick: Callable[[int], None],
+    here: list[float] | None = None,
+) -> None:
+    """The map of the codes sent under `name`: the picked one, or `here`, ringed, the picture's frame drawn."""
     data = {"cloud": name, "chosen": pick.index, "frame": frame, "what": NAMES[pick.kind], "colours": figures.CLASSES}
+    data["here"] = here
     _MAP(key="map", data=data, on_pick_change=lambda: on_pick(st.session_state["map"]["pick"]))
 
 
@@ -49,4 +56,19 @@ def strip(
     _STRIP(key=key, data=data, on_pick_change=lambda: on_pick(st.session_state[key]["pick"]))
 
 
-NAMES = {"image": "test image", "sample": "sample"}
+def neighbours(
+    sprite: str, indices: list[int], captions: list[str], what: str, on_pick: Callable[[int], None] | None
+) -> None:
+    """A row of small images with a caption each; they are buttons where there is an `on_pick`."""
+    data = {"sprite": sprite, "indices": indices, "labels": [None] * len(indices), "chosen": -1, "what": what}
+    data |= {"captions": captions, "inert": on_pick is None}
+    _STRIP(key="nearest", data=data, on_pick_change=lambda: on_pick and on_pick(st.session_state["nearest"]["pick"]))
+
+
+NAMES = {
+    "image": "test image",
+    "sample": "sample",
+    "prior": "sample of the prior",
+    "drawing": "your drawing",
+    "upload": "your picture",
+}

@@ -126,6 +126,8 @@ function show(map) {
   paint(map)
 }
 
+// The chosen code's place, or that of an image which is none of the map's.
+const chosenPlace = ({ cloud, chosen, data }) => (chosen < 0 ? data.here : cloud.places.subarray(2 * chosen, 2 * chosen + 2))
 const px = (map, z) => map.view.x + z * map.view.fit
 const py = (map, z) => map.view.y - z * map.view.fit
 
@@ -151,13 +153,12 @@ function walk(map, event) {
   const step = STEPS[event.key]
   if (!step || !map.cloud) return
   event.preventDefault()
-  const { places } = map.cloud
   const cost = (dx, dy) => {
     const along = dx * step[0] + dy * step[1]
     const aside = dx * step[1] - dy * step[0]
     return along > 0 && Math.abs(aside) <= along ? along * along + 2 * aside * aside : Infinity
   }
-  const index = closest(map, cost, places[2 * map.chosen], places[2 * map.chosen + 1])
+  const index = closest(map, cost, ...chosenPlace(map))
   if (index < 0) return
   map.asked = index
   ring(map, index)
@@ -235,10 +236,8 @@ function paint(map) {
     const [left, right, low, high] = map.data.frame
     stroke(map, pen, () => pen.rect(px(map, left), py(map, high), (right - left) * map.view.fit, (high - low) * map.view.fit), 1.5)
   }
-  const { places } = map.cloud
-  const x = px(map, places[2 * map.chosen])
-  const y = py(map, places[2 * map.chosen + 1])
-  stroke(map, pen, () => pen.arc(x, y, 7, 0, 2 * Math.PI), 2.5)
+  const [x, y] = chosenPlace(map)
+  stroke(map, pen, () => pen.arc(px(map, x), py(map, y), 7, 0, 2 * Math.PI), 2.5)
 }
 
 function stroke(map, pen, path, width) {

@@ -39,6 +39,8 @@ function fill(strip, data) {
     button.style.backgroundImage = `url(${data.sprite})`
     button.style.backgroundSize = `${data.indices.length * 100}% 100%`
     button.style.backgroundPosition = `${(100 * place) / Math.max(1, data.indices.length - 1)}% 0`
+    button.disabled = Boolean(data.inert)
+    if (data.captions) button.dataset.caption = data.captions[place]
     button.onclick = () => {
       window.dispatchEvent(new CustomEvent(CHOSEN, { detail: index }))
       strip.send(index)
@@ -50,7 +52,8 @@ function fill(strip, data) {
 
 function name(data, place) {
   const label = data.labels[place]
-  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`)
+  const caption = data.captions ? `: ${data.captions[place]}` : ""
+  return `${data.what} ${data.indices[place]}${caption}` + (label === null ? "" : `, a ${label}`)
 }
 
 function mark(strip, chosen) {

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from app import choices, comparison, panels, session, widgets
+from app import choices, comparison, own_choice, own_page, panels, session, widgets
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("How wrong is the encoder?", anchor=False)
 head.caption(
     "Shown an image x, the encoder answers with a density q(z|x). Here it lies over the true posterior p(z|x), "
-    "computed exactly. Choose an image in the strip or on the map."
+    "computed exactly. Choose an image, draw one, or bring your own."
 )
 with chooser:
     with st.spinner("Looking for checkpoints"):
@@ -24,13 +24,17 @@ if checkpoint is None or checkpoint.latent != 2:
 
 @st.fragment
 def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Checkpoint]) -> None:
-    pick = choices.pick(len(codes.loc), images)
     with panels.sentences():
-        panels.strip(checkpoint, codes, pick)
+        pick = own_choice.pick(checkpoint, codes, images)
+        chosen = {"checkpoint": checkpoint.name, **pick.address}
+        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+        if pick.blank:
+            return
         with st.spinner("Decoding the latent plane, once for this checkpoint"):
             session.decoded(checkpoint, pick)
+        picture, places, numbers = columns = st.columns([1.45, 1, 1.05], gap="medium")
+        own_page.draft(checkpoint, pick, columns)
         host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
-        picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
         with picture:
             shared, apart = comparison.visitors(checkpoint, guests)
             entries = [host, *((guest, session.guest(guest, pick, checkpoint)) for guest in shared)]
@@ -41,13 +45,12 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with numbers:
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
-            widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
-        chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
-        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+            own_page.show_map(checkpoint, host[1])
         if path is not None:
             comparison.path(path)
         if guests:
             comparison.show(entries, apart, names, pick)
+        own_page.nearest(checkpoint, host[1])
 
 
 with panels.sentences():
@@ -57,6 +60,7 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
+    own_choice.read_link(checkpoint)
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
 panels.explanation()

@@ -1,0 +1,151 @@
+"""What the posterior page adds for a visitor's own image, computed once and kept. Beside session.py, by its rules.
+
+A draft of the picture, which follows a stroke before the exact results are there; the codes nearest to the encoder's.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from app import figures, holes, own, session
+from app.session import Checkpoint, Look, Pick, Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+NEAREST = 8
+COARSE = 20  # points a side of a draft's first grid
+BULK = 8.0  # nats below the peak: what the exact results call the posterior's bulk
+QUICK = 5000  # training images: so few are encoded without asking
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What is known of an image at once: q(z|x), the reconstruction, log p(z|x) on a grid up to a constant."""
+
+    pick: Pick
+    original: np.ndarray
+    reconstruction: np.ndarray
+    q_loc: np.ndarray
+    q_scale: np.ndarray
+    q: Sketch
+    axes: tuple[np.ndarray, np.ndarray]
+    log_density: np.ndarray
+
+    @property
+    def frame(self) -> figures.Frame:
+        return tuple(float(end) for axis in self.axes for end in (axis[0], axis[-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The images of a split whose codes are nearest to q(z|x)'s mean: numbers, labels, distances in z [n]."""
+
+    split: str  # "training" or "test"
+    indices: list[int]
+    labels: list[int] | None
+    distances: list[float]
+    images: np.ndarray | None  # [n, C, H, W]
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def convention(dataset: str, shape: tuple[int, ...], _checkpoint: Checkpoint) -> own.Convention:
+    """How the checkpoint's data set shows things; a decoder that draws pixel after pixel knows binary ones alone."""
+    found = session.images(_checkpoint)[0]
+    return own.convention(None if found is None else found[:500].numpy(), dataset)
+
+
+def draft(checkpoint: Checkpoint, pick: Pick) -> Draft | None:
+    """None where the overview answers for no image without decoding anew."""
+    import torch
+
+    grid = session.overview(checkpoint.digest, checkpoint)
+    if grid.slope is None:
+        return None
+    vae, x = session.model(checkpoint.digest, checkpoint.folder), session.image(checkpoint, pick)
+    with session.computing():
+        q = vae.posterior(x)
+        loc, scale, drawn = q.mean[0].numpy(), q.stddev[0].numpy(), session.sketch(q)
+        edges = [session.box(drawn, loc, scale)]
+        axes = tuple(axis.numpy() for axis in grid.axes)
+        mass = bulk(axes, grid.log_joint(x)[0].numpy())
+        axes = tuple(np.linspace(*mass[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
+        axes = session.grid(bulk(axes, session.log_joint(vae, x, axes)), edges)
+        return Draft(
+            pick=pick,
+            original=x[0].numpy(),
+            reconstruction=vae.likelihood(torch.from_numpy(drawn.peak)[None]).mean[0].numpy(),
+            q_loc=loc,
+            q_scale=scale,
+            q=drawn,
+            axes=axes,
+            log_density=session.log_joint(vae, x, axes),
+        )
+
+
+def bulk(axes: tuple[np.ndarray, np.ndarray], table: np.ndarray) -> figures.Frame:
+    """The box of the nodes within BULK of the highest, and a step more on every side."""
+    ends = []
+    for axis, places in zip(axes, np.nonzero(table >= np.nanmax(table) - BULK), strict=True):
+        step = axis[1] - axis[0]
+        ends += [float(axis[places.min()] - step), float(axis[places.max()] + step)]
+    return tuple(ends)
+
+
+# ---- neighbours
+
+
+def training_codes(checkpoint: Checkpoint) -> "Tensor | None":
+    """Means of q(z|x) of the training images, if they are at hand or few; see `encode_training`."""
+    if holes.problem(checkpoint) or holes.images(checkpoint)[0] is None:
+        return None
+    entry = holes.entry(checkpoint)
+    if len(holes.images(checkpoint)[0]) > QUICK and not holes.are_known(entry):
+        return None
+    return holes.codes(entry)[0]
+
+
+def may_encode(checkpoint: Checkpoint) -> int:
+    """How many training images could be encoded."""
+    found = None if holes.problem(checkpoint) else holes.images(checkpoint)[0]
+    return 0 if found is None else len(found)
+
+
+def encode_training(checkpoint: Checkpoint, report: "Callable[[float], None]") -> None:
+    holes.codes(holes.entry(checkpoint), report)
+
+
+def nearest(checkpoint: Checkpoint, look: Look) -> Near | None:
+    """Among the training images, else among the test images; None where there are codes of neither."""
+    train = training_codes(checkpoint)
+    return _nearest(checkpoint.digest, look.pick, train is not None, checkpoint, look, train)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _nearest(
+    digest: str, pick: Pick, training: bool, _checkpoint: Checkpoint, _look: Look, _train: "Tensor | None"
+) -> Near | None:
+    places = session.codes(digest, _checkpoint)
+    if not training and places.from_prior:
+        return None
+    loc = _train.numpy() if training else places.loc
+    apart = np.linalg.norm(loc - _look.q_loc, axis=1)
+    if not training and pick.kind == "image":
+        apart[pick.index] = np.inf  # its own code
+    order = np.argsort(apart, kind="stable")[:NEAREST]
+    if training:
+        labels, images = holes.split(_checkpoint.dataset).labels, holes.images(_checkpoint)[0]
+        labels = None if labels is None else labels.numpy()
+    else:
+        labels, images = places.labels, session.images(_checkpoint)[0]
+    return Near(
+        split="training" if training else "test",
+        indices=order.tolist(),
+        labels=None if labels is None else labels[order].tolist(),
+        distances=apart[order].tolist(),
+        images=None if images is None else images[order].numpy(),
+    )
