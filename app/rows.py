@@ -89,9 +89,9 @@ def controls(known: Survey) -> tuple[str, str, bool]:
     """The score, the measure, and whether dots are coloured by class."""
     scores, measures = survey.choices_of(known)
     default = "sum" if "sum" in scores else scores[0]
-    asked("by", scores, default)
-    asked("measure", measures, measures[0])
-    asked("colour", ["plain", "class"], "plain")
+    choices.word("by", "by", scores, default)
+    choices.word("measure", "measure", measures, measures[0])
+    choices.word("colour", "colour", ["plain", "class"], "plain")
     across, up, colour = st.columns([1.3, 1.5, 0.8], vertical_alignment="bottom")
     kept = {"persist_state": "session"}
     score = across.selectbox("Rank the images by", scores, key="by", format_func=score_title, **kept)
@@ -110,17 +110,6 @@ def score_title(key: str) -> str:
 
 def measure_title(key: str) -> str:
     return MEASURES[key].name
-
-
-def asked(name: str, options: list[str], default: str) -> None:
-    """Take what a link asks for; say so if there is no such thing."""
-    wanted, state = choices.news(name), st.session_state
-    if wanted in options:
-        state[name] = wanted
-    elif wanted is not None:
-        st.warning(f"The link asks for {name} {wanted[:30]!r}; there is only {', '.join(options)}.")
-    if state.get(name) not in options:
-        state[name] = default
 
 
 def chosen_six(known: Survey, score: str) -> list[int]:

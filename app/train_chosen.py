@@ -18,8 +18,24 @@ def run(found: "list[Standing]") -> "Standing | None":
         choose(asked)
     elif asked:
         st.warning(f"The link asks for the run {asked[:60]!r}, which is not here.")
+    if (epoch := choices.news("epoch")) is not None:
+        read_epoch(epoch)
     name = st.session_state.get("train_run")
     return names.get(name) or (found[0] if found else None)
+
+
+def read_epoch(text: str) -> None:
+    """The epoch that a link shows of a finished run; a run that has no pictures of it shows its last."""
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        st.session_state["train_at"] = int(text)
+    else:
+        st.warning(f"The link asks for the epoch {text[:20]!r}; it is a whole number from 1.")
+
+
+def write_address(name: str, last: int | None = None) -> None:
+    """The run and, where it is not the last, the epoch that is shown of it."""
+    at = st.session_state.get("train_at")
+    choices.write_address(run=name, epoch=str(at) if last and at and at != last else "")
 
 
 def choose(name: str) -> None:

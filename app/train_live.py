@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import panels, train_pictures, train_words, training
+from app import panels, train_chosen, train_pictures, train_words, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +111,7 @@ def player(one: "Standing") -> None:
     """The lesson: a run's epochs one after another."""
     epochs = list(training.shots(one.folder))
     if len(epochs) < 2:
+        train_chosen.write_address(one.folder.name)
         train_pictures.show(one, None)
     else:
         (playing if st.session_state.get("train_playing") else still)(one, epochs)
@@ -145,6 +146,7 @@ def controls(one: "Standing", epochs: list[int]) -> None:
         st.rerun()
     with slider:
         at = st.select_slider("Epoch", epochs, key="train_at")
+    train_chosen.write_address(one.folder.name, epochs[-1])
     train_pictures.show(one, at)
 
 

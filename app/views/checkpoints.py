@@ -16,7 +16,8 @@ usable = [entry for entry in found.values() if not entry.problem]
 if usable:
     with panels.sentences():
         shelf_page.table(usable)
-with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=not usable, key="bring_open"):
+bring_page.read_way()
+with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=not usable or bring_page.asked(), key="bring_open"):
     bring_page.bring()
 shelf_page.take_what_is_new()
 if not usable:
@@ -26,4 +27,4 @@ checkpoint = choices.checkpoint(found)
 shelf_page.deeds(checkpoint)
 with panels.sentences():
     shelf_page.card(checkpoint)
-choices.write_address(checkpoint=checkpoint.name)
+bring_page.write_address(checkpoint.name)

@@ -15,6 +15,7 @@ words.markdown(
     "where in the latent space an image came from. With two latent dimensions the true answer $p(z|x)$ can be "
     "computed exactly. Lay the two over each other and see what the encoder gets wrong, and why."
 )
+words.page_link("views/tour.py", label="**Guided tour**: six ideas, one after another", icon=":material/tour:")
 words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/target:")
 words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_center:")
 words.page_link("views/learned.py", label=f"**{LEARNED}**", icon=":material/bubble_chart:")

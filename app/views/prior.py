@@ -58,6 +58,7 @@ with panels.sentences():
         names = dict(zip((entry.name for entry in shown), panels.labels(shown), strict=True))
         holes_chosen.read_place(checkpoint.latent)
         seed = holes_chosen.read_seed()
+        holes_chosen.read_pairs()
         holes_rows.prepare(entries, seed)
         explore(entries, names, seed)
         holes_shapes.shapes(entries, names)

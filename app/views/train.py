@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, panels, train_chosen, train_form, train_list, train_live, training
+from app import panels, train_chosen, train_form, train_list, train_live, train_words, training
 
 st.header("Train one", anchor=False)
 st.caption(
@@ -13,7 +13,8 @@ left, right = st.columns([1, 2.4], gap="large")
 with panels.sentences():
     found = training.standings()
     chosen = train_chosen.run(found)
-    choices.write_address(run=chosen.folder.name if chosen else "")
+    if chosen is None or train_words.is_moving(chosen):
+        train_chosen.write_address(chosen.folder.name if chosen else "")
     with right:
         if chosen is None:
             st.info("No run yet: begin one with the form. The digits take a minute.")
