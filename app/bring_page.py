@@ -30,20 +30,18 @@ def read_way() -> None:
     choices.word("bring", "bring_way", tuple(WAYS), "zip")
 
 
-def asked() -> bool:
+def is_open() -> bool:
     """Whether a way other than the first was chosen."""
     return st.session_state["bring_way"] != "zip"
 
 
 def write_address(name: str) -> None:
-    choices.write_address(checkpoint=name, bring=st.session_state["bring_way"] if asked() else "")
+    choices.write_address(checkpoint=name, bring=st.session_state["bring_way"] if is_open() else "")
 
 
 @st.fragment
 def bring() -> None:
-    way = st.segmented_control(
-        "What do you bring?", list(WAYS), format_func=WAYS.get, key="bring_way", required=True
-    )
+    way = st.segmented_control("What do you bring?", list(WAYS), format_func=WAYS.get, key="bring_way", required=True)
     if name := st.session_state.get("checkpoint", ""):
         write_address(name)
     st.caption(WORDS[way])

@@ -31,8 +31,8 @@ STEPS = (
         "posterior",
         {"checkpoint": "digits-vae-2d", "image": "138"},
         (
-            "Blue is where this image truly comes from, the posterior p(z|x); orange is the encoder's guess q(z|x), and "
-            "here the two agree to within 0.05 nats.",
+            "Blue is where this image truly comes from, the posterior p(z|x); orange is the encoder's guess q(z|x), "
+            "and here the two agree to within 0.05 nats.",
             "Look at the latent map: each dot is a test image, and its code is the centre of the encoder's guess.",
             "Click other dots or press the arrow keys, and watch how seldom the guess is as good as this one.",
         ),
@@ -43,10 +43,10 @@ STEPS = (
         "posterior",
         {"checkpoint": "digits-vae-2d", "image": "47"},
         (
-            "This true posterior has two modes, yet of the 37 nats that the encoder loses here the best Gaussian (green) "
-            "would save all but about 0.1: the rest is the amortization gap.",
-            "The approximation gap is what no diagonal Gaussian can save; look for it at image 169, whose posterior has "
-            "four modes.",
+            "This true posterior has two modes, yet of the 37 nats that the encoder loses here the best Gaussian "
+            "(green) would save all but about 0.1: the rest is the amortization gap.",
+            "The approximation gap is what no diagonal Gaussian can save; look for it at image 169, whose posterior "
+            "has four modes.",
             "Try to guess, before you look, which of the two gaps is the larger one at other images of the strip.",
         ),
         ("Image 169", {"checkpoint": "digits-vae-2d", "image": "169"}),
@@ -56,10 +56,10 @@ STEPS = (
         "unsure",
         {"checkpoint": "digits-gpvae-2d", "by": "sum", "measure": "gap"},
         (
-            "A GPVAE says of each image how unsure its encoder is; each dot holds that against what is really wrong there, "
-            "the exact gap.",
-            "Here the two go together only very weakly, with a rank correlation near 0.15: uncertainty is no measure of "
-            "error by itself.",
+            "A GPVAE says of each image how unsure its encoder is; each dot holds that against what is really wrong "
+            "there, the exact gap.",
+            "Here the two go together only very weakly, with a rank correlation near 0.15: uncertainty is no measure "
+            "of error by itself.",
             "Hold it against the non-Gaussianity and the modes as well, and open a dot whose gap is large though the "
             "encoder is sure.",
         ),
@@ -86,7 +86,8 @@ STEPS = (
         (
             "Both priors judge the very same ways: N(0, I) sees no valley on any straight line, the learned prior sees "
             "one about 0.8 nats deep on each of these.",
-            "Look at the images above the mark of the deepest place: they are what the decoder draws where few data lie.",
+            "Look at the images above the mark of the deepest place: they are what the decoder draws where few data "
+            "lie.",
             "Choose the way over the highest pass, which makes the learned prior's valleys half as deep or less.",
         ),
         (
@@ -99,9 +100,10 @@ STEPS = (
         "learned",
         {"checkpoint": "dynamic-digits-mae-1-0.5-8d", "colour": "cluster"},
         (
-            "Nobody told this encoder what a digit is, and yet 10 clusters of its codes name more than two thirds of the "
-            "test images right.",
-            "Look at the table of clusters against labels: which digits share a cluster, and are they alike to your eye?",
+            "Nobody told this encoder what a digit is, and yet 10 clusters of its codes name more than two thirds of "
+            "the test images right.",
+            "Look at the table of clusters against labels: which digits share a cluster, and are they alike to your "
+            "eye?",
             "Raise K to 30 and see the share rise above three quarters; then enclose some dots to see their images.",
         ),
         ("The same on MNIST", {"checkpoint": "dynamic-mnist-mae-1-0.5-32d", "colour": "cluster"}),

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import bring_page, choices, panels, session, shelf_page
+from app import bring_page, choices, computed, panels, session, shelf_page
+from app.notes.checkpoints import NOTES
 
 st.header("Checkpoints", anchor=False)
 st.caption(
@@ -17,7 +18,9 @@ if usable:
     with panels.sentences():
         shelf_page.table(usable)
 bring_page.read_way()
-with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=not usable or bring_page.asked(), key="bring_open"):
+with st.expander(
+    "Bring your own VAE", icon=":material/upload_file:", expanded=not usable or bring_page.is_open(), key="bring_open"
+):
     bring_page.bring()
 shelf_page.take_what_is_new()
 if not usable:
@@ -28,3 +31,4 @@ shelf_page.deeds(checkpoint)
 with panels.sentences():
     shelf_page.card(checkpoint)
 bring_page.write_address(checkpoint.name)
+computed.explain(NOTES)

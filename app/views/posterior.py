@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, comparison, panels, session, widgets
+from app import choices, comparison, computed, panels, session, widgets
+from app.notes.posterior import NOTES
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
@@ -60,4 +61,4 @@ with panels.sentences():
     choices.read_draw()
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
-panels.explanation()
+computed.explain(NOTES)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import panels, train_chosen, train_form, train_list, train_live, train_words, training
+from app import computed, panels, train_chosen, train_form, train_list, train_live, train_words, training
+from app.notes.train import NOTES
 
 st.header("Train one", anchor=False)
 st.caption(
@@ -25,4 +26,4 @@ with panels.sentences():
         train_list.everyones(found, chosen)
     with left:
         train_form.form()
-train_live.explanation()
+computed.explain(NOTES)
