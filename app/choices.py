@@ -71,7 +71,7 @@ def number(name: str, key: str, default: int | None, end: int, least: int = 0) -
 
 def write_address(**wanted: str | list[str]) -> None:
     """Make the address a link to what is on the screen."""
-    lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items()}
+    lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items() if value}
     lists |= {name: st.query_params.get_all(name) for name in KEPT}
     address = {name: values for name, values in lists.items() if values}
     st.session_state.update(address=address, heard=None)

@@ -111,6 +111,15 @@ STEPS = (
 )
 
 
+# Streamlit shades links to the page that is open: here all ways are alike.
+STYLE = """<style>
+.st-key-tour_banner { padding: .6rem 1rem; }
+.st-key-tour_banner p { font-size: .92rem; line-height: 1.4; }
+.st-key-tour_banner a { background: transparent; border: 1px solid rgba(128, 140, 150, .45); }
+.st-key-tour_banner a:hover { background: rgba(128, 140, 150, .18); }
+</style>"""
+
+
 def link(number: int, label: str, icon: str | None = None, more: bool = False) -> None:
     """A link to step `number`, from 1, or to what it shows besides."""
     step = STEPS[number - 1]
@@ -130,9 +139,10 @@ def banner() -> None:
         return
     number = int(text)
     step = STEPS[number - 1]
+    st.html(STYLE)
     with st.container(border=True, key="tour_banner", gap="xsmall"):
         st.markdown(f"**Step {number} of {len(STEPS)}: {step.title}.** {' '.join(step.sentences)}")
-        with st.container(horizontal=True, gap="medium"):
+        with st.container(horizontal=True, gap="small"):
             ways(number, step)
 
 

@@ -14,6 +14,7 @@ left, right = st.columns([1, 2.4], gap="large")
 with panels.sentences():
     found = training.standings()
     chosen = train_chosen.run(found)
+    train_chosen.read_form(list(training.systems()), training.datasets())
     if chosen is None or train_words.is_moving(chosen):
         train_chosen.write_address(chosen.folder.name if chosen else "")
     with right:
