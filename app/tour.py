@@ -4,13 +4,23 @@ The address carries the step, `tour=2`, which a page's own choices leave in plac
 tests/test_tour.py holds what the sentences say against the library.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import streamlit as st
 
 from app import choices
 
 Address = dict[str, str | list[str]]
+MORE = "m"  # behind a step's number in the address: what it shows besides
+
+
+@dataclass(frozen=True)
+class More:
+    """What a step shows besides: its label, its address, and what is to be seen there."""
+
+    label: str
+    address: Address
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class Step:
     view: str
     address: Address
     sentences: tuple[str, str, str]
-    more: tuple[str, Address] | None = field(default=None)
+    more: More
 
 
 PLAIN, LEARNED = "dynamic-digits-vae-2d", "dynamic-digits-rnvp-posthoc-2d"
@@ -31,25 +41,35 @@ STEPS = (
         "posterior",
         {"checkpoint": "digits-vae-2d", "image": "138"},
         (
-            "Blue is where this image truly comes from, the posterior p(z|x); orange is the encoder's guess q(z|x), "
-            "and here the two agree to within 0.05 nats.",
+            "Blue is where the image truly comes from, the posterior p(z|x); orange is the encoder's guess q(z|x), and "
+            "at image 138 the two agree to within 0.05 nats.",
             "Look at the latent map: each dot is a test image, and its code is the centre of the encoder's guess.",
             "Click other dots or press the arrow keys, and watch how seldom the guess is as good as this one.",
         ),
-        ("The same on MNIST", {"checkpoint": "mnist-vae-2d", "image": "1280"}),
+        More(
+            "On MNIST",
+            {"checkpoint": "mnist-vae-2d", "image": "1280"},
+            "Image 1280 is a rare one: its encoder loses less than 0.05 nats, and half of the test images lose more "
+            "than 7.",
+        ),
     ),
     Step(
         "Two gaps",
         "posterior",
         {"checkpoint": "digits-vae-2d", "image": "47"},
         (
-            "This true posterior has two modes, yet of the 37 nats that the encoder loses here the best Gaussian "
-            "(green) would save all but about 0.1: the rest is the amortization gap.",
+            "The posterior of image 47 has two modes, yet of the 37 nats that the encoder loses there the best "
+            "Gaussian (green) would save all but about 0.1: the rest is the amortization gap.",
             "The approximation gap is what no diagonal Gaussian can save; look for it at image 169, whose posterior "
             "has four modes.",
             "Try to guess, before you look, which of the two gaps is the larger one at other images of the strip.",
         ),
-        ("Image 169", {"checkpoint": "digits-vae-2d", "image": "169"}),
+        More(
+            "Image 169",
+            {"checkpoint": "digits-vae-2d", "image": "169"},
+            "Image 169 has a posterior of four modes, and of the 1.5 nats that its encoder loses the approximation gap "
+            "is 0.7: no diagonal Gaussian can save them.",
+        ),
     ),
     Step(
         "Uncertainty",
@@ -63,21 +83,31 @@ STEPS = (
             "Hold it against the non-Gaussianity and the modes as well, and open a dot whose gap is large though the "
             "encoder is sure.",
         ),
-        ("The same on MNIST", {"checkpoint": "mnist-gpvae-2d", "by": "sum", "measure": "gap"}),
+        More(
+            "On MNIST",
+            {"checkpoint": "mnist-gpvae-2d", "by": "sum", "measure": "gap"},
+            "The same question over 10,000 images, the data set of the paper's figure: read the verdict beside the "
+            "dots.",
+        ),
     ),
     Step(
         "Prior holes",
         "prior",
         {"checkpoint": PLAIN, "with": [LEARNED], "z": "0.11,-0.84"},
         (
-            "Where the map is orange the prior promises images and no code of the training data lies there; the marked "
-            "place is the lowest of those that N(0, I) likes.",
-            "There N(0, I) gives about one nat more than the data do, and the decoder draws what it was hardly ever "
-            "trained to draw.",
+            "Where the map is orange the prior promises more images than the data have there; the marked place is the "
+            "lowest of those that N(0, I) likes.",
+            "There N(0, I) has about three times the density of the data, and what the data ask for is a blend of some "
+            "60 images, which is no digit.",
             "Click other orange places and compare what the decoder draws with what the data ask for, then switch the "
             "map to the learned prior.",
         ),
-        ("The same on MNIST", {"checkpoint": "dynamic-mnist-vae-2d", "with": ["dynamic-mnist-rnvp-posthoc-2d"]}),
+        More(
+            "On MNIST",
+            {"checkpoint": "dynamic-mnist-vae-2d", "with": ["dynamic-mnist-rnvp-posthoc-2d"]},
+            "The same map over all training images of MNIST; the place that is marked first is its deepest hole where "
+            "N(0, I) is high.",
+        ),
     ),
     Step(
         "Interpolation",
@@ -90,9 +120,11 @@ STEPS = (
             "lie.",
             "Choose the way over the highest pass, which makes the learned prior's valleys half as deep or less.",
         ),
-        (
-            "The same on MNIST",
+        More(
+            "On MNIST",
             {"checkpoint": "dynamic-mnist-vae-2d", "with": ["dynamic-mnist-rnvp-posthoc-2d"], "path": "linear"},
+            "The first rows are those with the deepest valleys under the learned prior, the last ones have the "
+            "smoothest ways: compare what is drawn on them.",
         ),
     ),
     Step(
@@ -106,7 +138,11 @@ STEPS = (
             "eye?",
             "Raise K to 30 and see the share rise above three quarters; then enclose some dots to see their images.",
         ),
-        ("The same on MNIST", {"checkpoint": "dynamic-mnist-mae-1-0.5-32d", "colour": "cluster"}),
+        More(
+            "On MNIST",
+            {"checkpoint": "dynamic-mnist-mae-1-0.5-32d", "colour": "cluster"},
+            "The same for MNIST, where the paper's own numbers stand beside those of this smaller model.",
+        ),
     ),
 )
 
@@ -120,12 +156,17 @@ STYLE = """<style>
 </style>"""
 
 
-def link(number: int, label: str, icon: str | None = None, more: bool = False) -> None:
-    """A link to step `number`, from 1, or to what it shows besides."""
+def link(number: int, label: str, icon: str | None = None) -> None:
+    """A link to step `number`, from 1."""
     step = STEPS[number - 1]
-    address = step.more[1] if more else step.address
-    query = {**address, "tour": str(number)}
-    st.page_link(f"views/{step.view}.py", label=label, icon=icon, query_params=query)
+    st.page_link(f"views/{step.view}.py", label=label, icon=icon, query_params={**step.address, "tour": str(number)})
+
+
+def more(number: int) -> None:
+    """A link to what a step shows besides."""
+    step = STEPS[number - 1]
+    query = {**step.more.address, "tour": f"{number}{MORE}"}
+    st.page_link(f"views/{step.view}.py", label=step.more.label, query_params=query)
 
 
 def banner() -> None:
@@ -133,24 +174,28 @@ def banner() -> None:
     text = st.query_params.get("tour")
     if text is None:
         return
-    if text not in map(str, range(1, len(STEPS) + 1)):
+    if text.removesuffix(MORE) not in map(str, range(1, len(STEPS) + 1)):
         st.warning(f"The link asks for step {text[:20]!r} of the tour, which has the steps 1 to {len(STEPS)}.")
         choices.keep("tour", None)
         return
-    number = int(text)
+    number, besides = int(text.removesuffix(MORE)), text.endswith(MORE)
     step = STEPS[number - 1]
+    name = f"{step.title} ({step.more.label})" if besides else step.title
+    said = step.more.sentence if besides else " ".join(step.sentences)
     st.html(STYLE)
     with st.container(border=True, key="tour_banner", gap="xsmall"):
-        st.markdown(f"**Step {number} of {len(STEPS)}: {step.title}.** {' '.join(step.sentences)}")
+        st.markdown(f"**Step {number} of {len(STEPS)}: {name}.** {said}")
         with st.container(horizontal=True, gap="small"):
-            ways(number, step)
+            ways(number, besides)
 
 
-def ways(number: int, step: Step) -> None:
-    if number > 1:
-        link(number - 1, f"Back: {STEPS[number - 2].title}", ":material/arrow_back:")
-    if step.more:
-        link(number, step.more[0], more=True)
+def ways(number: int, besides: bool) -> None:
+    if besides:
+        link(number, f"Back: {STEPS[number - 1].title}", ":material/arrow_back:")
+    else:
+        if number > 1:
+            link(number - 1, f"Back: {STEPS[number - 2].title}", ":material/arrow_back:")
+        more(number)
     if number < len(STEPS):
         link(number + 1, f"Next: {STEPS[number].title}", ":material/arrow_forward:")
     else:

@@ -15,5 +15,4 @@ for number, step in enumerate(tour.STEPS, 1):
         st.markdown(" ".join(step.sentences))
         with st.container(horizontal=True, gap="medium"):
             tour.link(number, f"Go to step {number}", ":material/arrow_forward:")
-            if step.more:
-                tour.link(number, step.more[0], more=True)
+            tour.more(number)
