@@ -152,6 +152,7 @@ STYLE = """<style>
 .st-key-tour_banner { padding: .6rem 1rem; }
 .st-key-tour_banner p { font-size: .92rem; line-height: 1.4; }
 .st-key-tour_banner a { background: transparent; border: 1px solid rgba(128, 140, 150, .45); }
+.st-key-tour_banner a * { font-weight: 400; }
 .st-key-tour_banner a:hover { background: rgba(128, 140, 150, .18); }
 </style>"""
 

@@ -20,6 +20,7 @@ NOTES = {page: import_module(f"app.notes.{page}").NOTES for page in PAGES}
 EVERY = [(page, note) for page, notes in NOTES.items() for note in notes]
 # The numbers that stand on each page.
 NUMBERS = {
+    "home": ["exact gap"],
     "posterior": ["log p(x)", "ELBO", "IWAE(100)", "gap", "gap of q", "gap of the best diagonal Gaussian"]
     + ["amortization gap", "approximation gap"],
     "unsure": [*ranking.SCORES, *(measure.name for measure in ranking.MEASURES.values()), "rank correlation"],

@@ -7,7 +7,7 @@ NOTES = (
     Note(
         "codes",
         r"\mu(x_i) = \mathbb E_{q(z|x_i)}[z]",
-        f"{MAE}, Section 4.3",
+        f"{MAE}, Section 4.1.2",
         "vaecore.evaluation.encode",
         "Of a dynamically binarised set the image is the grey one with its pixels thresholded at 0.5, as in the "
         "paper's code, which averages 50 draws of $q(z|x)$: the same but for noise of $1/\\sqrt{50}$ of its standard "
@@ -52,7 +52,7 @@ NOTES = (
     Note(
         "uncertainty",
         r"\mathrm{Tr}\,\mathbb{V}[f(x)] + \mathrm{Tr}\,\mathbb{V}[h(x)]",
-        "Kim & Pavlovic 2021 (GPVAE), Section 3.2",
+        "Kim & Pavlovic 2021 (GPVAE), Section 3.3",
         "vaecore.processes.GaussianProcessEncoder.traces",
         "Of encoders other than a GPVAE's, which give none, the mean log variance of $q(z|x)$ over the dimensions of "
         "z.",
@@ -60,7 +60,7 @@ NOTES = (
     Note(
         "K-means",
         r"\min_{c} \sum_i \min_k |\mu_i - c_k|^2",
-        f"{MAE}, Section 4.3 and Table 2",
+        f"{MAE}, Section 4.1.2 and Table 2",
         "vaecore.clusters.kmeans",
         line="KMeans(clusters, random_state=seed",
         covers=("cluster",),

@@ -81,8 +81,9 @@ NOTES = (
     Note(
         "path of a refinement",
         r"q_0 = q(z|x),\quad q_t = \text{step}(q_{t-1}),\quad \mathrm{KL}(q_t\,\|\,p(z|x))",
-        "Kim et al. 2018 (SA-VAE), Algorithm 1; Park et al. 2019 (Laplace VAE), Algorithm 1",
+        "Kim et al. 2018 (SA-VAE); Park et al. 2019 (Laplace VAE)",
         "vaecore.refine.GradientSteps.path",
+        "The code is that of SA's steps; those of the Laplace VAE are `vaecore.refine.LaplaceSteps.path`.",
     ),
     Note(
         "latent map",

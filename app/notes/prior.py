@@ -7,7 +7,7 @@ NOTES = (
     Note(
         "log q(z)",
         r"q(z) = \frac1N \sum_i q(z|x_i)",
-        f"{XU}, Section 3, the aggregated posterior",
+        f"{XU}, Section 4, the aggregated posterior",
         "vaecore.aggregate.density.log_aggregate",
         "What the prior should be: the exact sum over the posteriors of all training images, of a dynamically "
         "binarised set one fixed binarisation.",
@@ -25,7 +25,7 @@ NOTES = (
     Note(
         "map of holes",
         r"\log q(z) - \log p(z)",
-        f"Rosca et al. 2018; {XU}, Section 3",
+        f"Rosca et al. 2018; {XU}, Section 4",
         "app.holes.Field.difference",
         "Far below zero the prior promises images that the decoder was never trained on there.",
         covers=("prior_map",),
@@ -70,7 +70,7 @@ NOTES = (
     Note(
         "widths and distances",
         r"d_{ij} = |\mu_j - \mu_i|, \quad \frac{2\,d_{ij}}{\mathrm{Std}[i;j] + \mathrm{Std}[j;i]}",
-        f"{XU}, B.4 and Figure 3",
+        f"{XU}, equation B.2 and Figure 3",
         "vaecore.aggregate.nearest.closest_pairs",
         line="2 * distance.square() / spread",
         covers=("shape-",),

@@ -8,7 +8,7 @@ NOTES = (
         "uncertainty",
         r"\mathrm{Tr}\,\mathbb{V}[f(x)] = \psi^m(x)^\top \Big(\sum_j \Sigma_j\Big) \psi^m(x), \quad "
         r"\mathrm{Tr}\,\mathbb{V}[h(x)] = \psi^s(x)^\top \Big(\sum_j \Gamma_j\Big) \psi^s(x)",
-        f"{GPVAE}, Section 3.2, with the posterior of equation 11",
+        f"{GPVAE}, Section 3.3, with the posterior of equation 11",
         "vaecore.processes.GaussianProcessEncoder.traces",
         "A GPVAE makes the encoder's mean $f$ and scale $h$ random functions of the image; their variances say how "
         "unsure it is. The paper's claim: where they are high, no single Gaussian fits the true posterior.",

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import panels, session
+from app import computed, panels, session
+from app.notes.home import NOTES
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
 BETWEEN, LEARNED, TRAIN = "What lies between?", "What has it learned?", "Train one"
@@ -42,3 +43,4 @@ for start in range(0, len(usable), 3):
                 st.page_link("views/learned.py", label=LEARNED, query_params={"checkpoint": entry.name})
 if not found:
     panels.nothing_to_show(None)
+computed.explain(NOTES)
