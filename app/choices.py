@@ -74,8 +74,11 @@ def write_address(**wanted: str | list[str]) -> None:
     lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items() if value}
     lists |= {name: st.query_params.get_all(name) for name in KEPT}
     address = {name: values for name, values in lists.items() if values}
-    st.session_state.update(address=address, heard=None)
-    if {name: st.query_params.get_all(name) for name in st.query_params} != address:
+    before, state = st.session_state.get("address", {}), st.session_state
+    # A link from a page to itself, as between two steps of the tour, changes the query but not what the browser shows.
+    stale = before.get("tour", address.get("tour")) != address.get("tour")
+    state.update(address=address, heard=None)
+    if stale or {name: st.query_params.get_all(name) for name in st.query_params} != address:
         st.query_params.from_dict(address)
 
 
