@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, comparison, panels, session, widgets
+from app import choices, comparison, computed, panels, session, widgets
+from app.notes.posterior import NOTES
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
@@ -43,7 +44,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with places:
             widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
         chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
-        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]}, draw=choices.drawn())
         if path is not None:
             comparison.path(path)
         if guests:
@@ -57,6 +58,7 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
+    choices.read_draw()
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
-panels.explanation()
+computed.explain(NOTES)
