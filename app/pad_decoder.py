@@ -72,12 +72,12 @@ class Walk:
         return {"kind": "linear", "in": module.in_features, "out": module.out_features}
 
     def convolution(self, module: "nn.Conv2d | nn.ConvTranspose2d") -> dict:
+        from torch import nn
+
         plain = module.groups == 1 and set(module.dilation) == {1} and module.padding_mode == "zeros"
         if not plain or isinstance(module.padding, str) or self.shape[:1] != (module.in_channels,):
             raise Unfit("it has a convolution of a kind that the browser's decoder does not know")
         before = self.shape[1:]
-        from torch import nn
-
         up = isinstance(module, nn.ConvTranspose2d)
         sizes = zip(before, module.kernel_size, module.stride, module.padding, module.output_padding, strict=True)
         after = tuple(
@@ -128,7 +128,7 @@ def description(vae: "VAE", latent: int, shape: tuple[int, ...]) -> dict:
     """The decoder of `vae` for z [latent] and images `shape` = (C, H, W), as decoder.js reads it.
 
     {shape, likelihood: {kind, scale}, layers: [{kind, ...}], weights: base64 of float32, products}. The output is the
-    mean of a Gaussian likelihood, the logits of a Bernoulli one. Raises Unfit where that decoder must stay on the server.
+    mean of a Gaussian likelihood, the logits of a Bernoulli one. Raises Unfit where it must stay on the server.
     """
     from vaecore.decoders import BernoulliDecoder, GaussianDecoder
 
