@@ -73,6 +73,7 @@ function placeOf(pad) {
 
 function pointTo(pad, z) {
   pad.pointing = Boolean(z)
+  if (!z) floatPad(pad)
   if (!z || pad.pinned || !pad.state) return
   pad.z = z
   schedule(pad)
@@ -124,6 +125,17 @@ function drawPad(pad) {
   const asked = pad.pinned || pad.z
   window.dispatchEvent(new CustomEvent(PLACE, { detail: asked ? { z, pinned: Boolean(pad.pinned) } : null }))
   pad.root.dataset.drawn = ++pad.drawn
+  floatPad(pad)
+}
+
+// On a phone: where the finger is on a picture so far away that the pad is not in sight, it comes to the finger.
+function floatPad({ root, pointing }) {
+  const home = root.parentElement
+  const box = home.getBoundingClientRect()
+  const away = box.top < 50 || box.top + 130 > innerHeight
+  const afloat = Boolean(pointing) && away && matchMedia("(max-width: 640px)").matches
+  if (afloat && !root.classList.contains("afloat")) home.style.minHeight = `${box.height}px` // nothing below may jump
+  root.classList.toggle("afloat", afloat)
 }
 
 // A mean [C, H, W] as pixels, black 0 and white 1.

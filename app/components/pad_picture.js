@@ -10,6 +10,8 @@ function watchPicture(selector) {
     const plot = document.querySelector(selector)
     if (!plot) return
     prepare(plot)
+    const area = plot.querySelector(".nsewdrag")
+    if (area) area.style.touchAction = "pan-y" // a finger that goes up or down scrolls, another one points
     const at = place && pixelAt(plot, place.z)
     mark.hidden = !at
     if (!at) return
@@ -29,7 +31,7 @@ function watchPicture(selector) {
     const plot = over(event)
     const z = plot && placeAt(plot, event)
     if (z) tell("vaescope-pointer", z)
-    else if (start !== undefined && move.inside) tell("vaescope-pointer", null)
+    else if (move.inside) tell("vaescope-pointer", null)
     move.inside = Boolean(z)
   }
   const down = (event) => {
@@ -38,10 +40,15 @@ function watchPicture(selector) {
     if (plot) move(event)
   }
   const up = (event) => {
+    if (event.pointerType !== "mouse") tell("vaescope-pointer", null)
     if (!start || Math.hypot(event.clientX - start.x, event.clientY - start.y) > 5) return (start = null)
     const z = placeAt(start.plot, event)
     start = null
     if (z) tell("vaescope-press", z)
+  }
+  const leave = () => {
+    start = null
+    tell("vaescope-pointer", null)
   }
   const follow = (event) => {
     place = event.detail
@@ -50,11 +57,13 @@ function watchPicture(selector) {
   document.addEventListener("pointermove", move)
   document.addEventListener("pointerdown", down, true)
   document.addEventListener("pointerup", up, true)
+  document.addEventListener("pointercancel", leave, true)
   window.addEventListener("vaescope-place", follow)
   const stop = () => {
     document.removeEventListener("pointermove", move)
     document.removeEventListener("pointerdown", down, true)
     document.removeEventListener("pointerup", up, true)
+    document.removeEventListener("pointercancel", leave, true)
     window.removeEventListener("vaescope-place", follow)
     mark.remove()
   }
