@@ -1,5 +1,8 @@
 // The contours as a place to point at: plotly's own axes say which z a pixel is. Heard on the document, because the
 // picture is drawn anew at every change. Sends `vaescope-pointer` and, at a click, `vaescope-press`; marks the place.
+// Moved as a layer of its own, so that the contours beneath need not be drawn again.
+const MARK = "position:absolute;left:0;top:0;z-index:5;pointer-events:none;border-radius:50%;will-change:transform;"
+
 function watchPicture(selector) {
   const watched = new WeakSet()
   const mark = Object.assign(document.createElement("div"), { className: "vaescope-mark" })
@@ -18,7 +21,7 @@ function watchPicture(selector) {
     if (mark.parentElement !== plot) plot.append(mark)
     const ring = place.pinned ? "inset 0 0 0 2px #fff, 0 0 0 2px #1B2530" : "0 0 0 1.5px #1B2530, 0 0 0 3px #fff"
     const size = place.pinned ? 13 : 9
-    mark.style.cssText = `position:absolute;pointer-events:none;border-radius:50%;width:${size}px;height:${size}px;margin:${-size / 2}px;left:${at[0]}px;top:${at[1]}px;box-shadow:${ring};z-index:5;`
+    mark.style.cssText = `${MARK}width:${size}px;height:${size}px;margin:${-size / 2}px;box-shadow:${ring};transform:translate(${at[0]}px,${at[1]}px)`
   }
   const prepare = (plot) => {
     if (watched.has(plot)) return
@@ -54,12 +57,16 @@ function watchPicture(selector) {
     place = event.detail
     put()
   }
+  // Plotly would drag the picture along under the finger, which then points at one and the same z.
+  const touch = (event) => event.target.closest?.(".nsewdrag") && over(event) && event.stopImmediatePropagation()
+  document.addEventListener("touchstart", touch, true)
   document.addEventListener("pointermove", move)
   document.addEventListener("pointerdown", down, true)
   document.addEventListener("pointerup", up, true)
   document.addEventListener("pointercancel", leave, true)
   window.addEventListener("vaescope-place", follow)
   const stop = () => {
+    document.removeEventListener("touchstart", touch, true)
     document.removeEventListener("pointermove", move)
     document.removeEventListener("pointerdown", down, true)
     document.removeEventListener("pointerup", up, true)
