@@ -13,8 +13,6 @@ function watchPicture(selector) {
     const plot = document.querySelector(selector)
     if (!plot) return
     prepare(plot)
-    const area = plot.querySelector(".nsewdrag")
-    if (area) area.style.touchAction = "pan-y" // a finger that goes up or down scrolls, another one points
     const at = place && pixelAt(plot, place.z)
     mark.hidden = !at
     if (!at) return
@@ -59,6 +57,10 @@ function watchPicture(selector) {
   }
   // Plotly would drag the picture along under the finger, which then points at one and the same z.
   const touch = (event) => event.target.closest?.(".nsewdrag") && over(event) && event.stopImmediatePropagation()
+  // A finger that goes up or down scrolls, another one points.
+  const style = document.createElement("style")
+  style.textContent = `${selector}, ${selector} * { touch-action: pan-y !important; }`
+  document.head.append(style)
   document.addEventListener("touchstart", touch, true)
   document.addEventListener("pointermove", move)
   document.addEventListener("pointerdown", down, true)
@@ -72,6 +74,7 @@ function watchPicture(selector) {
     document.removeEventListener("pointerup", up, true)
     document.removeEventListener("pointercancel", leave, true)
     window.removeEventListener("vaescope-place", follow)
+    style.remove()
     mark.remove()
   }
   return { stop }
