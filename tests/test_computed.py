@@ -22,7 +22,7 @@ EVERY = [(page, note) for page, notes in NOTES.items() for note in notes]
 NUMBERS = {
     "home": ["exact gap"],
     "posterior": ["log p(x)", "ELBO", "IWAE(100)", "gap", "gap of q", "gap of the best diagonal Gaussian"]
-    + ["amortization gap", "approximation gap"],
+    + ["amortization gap", "approximation gap", "decoded image", "densities under the pointer"],
     "unsure": [*ranking.SCORES, *(measure.name for measure in ranking.MEASURES.values()), "rank correlation"],
     "learned": ["cluster", "error", "kl", "uncertainty", "majority", "closest", "knn", "linear"],
     "between": ["valley", "log p(z) on the way"],

@@ -93,4 +93,29 @@ NOTES = (
         "The mean of each test image's q(z|x), or, where the images are absent, points of the prior.",
         "torch.cat([q.mean for q in parts])",
     ),
+    Note(
+        "decoded image",
+        r"\mathbb E[x|z]",
+        "Kingma & Welling 2014, Section 3",
+        "app.pad_decoder.description",
+        "The mean of p(x|z) at the z under the pointer, by the checkpoint's own decoder, which `decoder.js` runs in the "
+        "browser; one over ten million multiplications stays on the server.",
+    ),
+    Note(
+        "densities under the pointer",
+        r"\log p(z|x) = \log p(x|z) + \log p(z) - \log p(x)",
+        "Bayes' rule",
+        "app.pad.described",
+        "Gaussians, their mixtures and full covariances in closed form; a learned prior and the q of a flow from a "
+        "table that comes with the picture, between whose nodes values are interpolated.",
+    ),
+    Note(
+        "fading of the decoded image",
+        r"q(z) = \frac1N \sum_n q(z|x_n)",
+        "The aggregate posterior; Makhzani et al. 2016",
+        "app.pad.nearness",
+        "It fades from the lowest 1 % of log q(z) at the data's own codes, each left out of its own q(z). Each "
+        "q(z|x) enters by its mean and standard deviations.",
+        "low, usual =",
+    ),
 )
