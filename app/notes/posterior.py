@@ -98,8 +98,8 @@ NOTES = (
         r"\mathbb E[x|z]",
         "Kingma & Welling 2014, Section 3",
         "app.pad_decoder.description",
-        "The mean of p(x|z) at the z under the pointer, by the checkpoint's own decoder, which `decoder.js` runs in the "
-        "browser; one over ten million multiplications stays on the server.",
+        "The mean of p(x|z) at the z under the pointer, by the checkpoint's own decoder, which `decoder.js` runs in "
+        "the browser; one over ten million multiplications stays on the server.",
     ),
     Note(
         "densities under the pointer",
