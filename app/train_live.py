@@ -30,6 +30,7 @@ def follow(folder: "Path") -> None:
         if one.state != "waiting":
             said = "ends it, and makes a checkpoint of its best epoch so far"
             button("Stop and keep", "stop", lambda: training.end(folder, keep=True), said, off or not one.epochs)
+    st.caption("A pause ends the process and frees its core; Resume goes on from the last whole epoch.")
     train_pictures.show(one, None)
 
 
@@ -39,7 +40,11 @@ def rest(one: "Standing") -> None:
     if one.state == "failed":
         st.error(f"The run failed. {one.sentence}")
     said = train_words.sentence(one)
-    st.caption(f"{said}. Its last whole epoch is kept." if one.epochs and one.state != "done" else f"{said}.")
+    st.caption(
+        f"{said}. Its last whole epoch is kept, and Resume goes on from there."
+        if one.epochs and one.state != "done"
+        else f"{said}."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         (finished if one.state == "done" else unfinished)(one)
     player(one)
