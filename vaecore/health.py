@@ -27,7 +27,7 @@ class Sizes:
     worst: int = 10
 
 
-QUICK, SLOW = Sizes(), Sizes(images=40, samples=10, codes=200, exact=20, prior=200)
+QUICK, SLOW = Sizes(), Sizes(images=100, samples=20, codes=400, exact=30, prior=400)
 
 
 def sizes_for(vae: VAE, x: Tensor) -> Sizes:
