@@ -22,7 +22,7 @@ class Sizes:
     images: int = 500  # for the bounds
     samples: int = 100  # K draws of q(z|x) for each
     codes: int = 2000  # images for active units, KL by dimension, q(z)
-    exact: int = 100  # images for the exact gap, D = 2
+    exact: int = 40  # images for the exact gap, D = 2
     prior: int = 2000  # samples of p(z)
     worst: int = 10
 
