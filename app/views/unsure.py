@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, jobs, panels, rows, session, survey, watching
+from app import choices, computed, jobs, panels, rows, session, survey, watching
+from app.notes.unsure import NOTES
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("Where is it unsure?", anchor=False)
@@ -39,4 +40,4 @@ with panels.sentences():
         rows.everything(checkpoint, known, images is not None)
     if add_duration is not None:
         add_duration()
-rows.explanation()
+computed.explain(NOTES)
