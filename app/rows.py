@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import choices, figures, jobs, panels, ranking, session, survey, widgets, words
+from app import choices, figures, jobs, panels, ranking, session, survey, watching, widgets, words
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
@@ -41,12 +41,21 @@ def no_images(checkpoint: Checkpoint, sentence: str) -> None:
             panels.download(checkpoint.dataset)
 
 
-def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> Callable[[], None]:
+def analysis(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None] | None:
+    """The analysis as it runs, or the offer to start it, or to go on after the first `done` of the images."""
+    job = jobs.analysis_of(checkpoint.folder)
+    if job and job.active:
+        watching.follow(job.kind, job.target, f"Computing the exact posteriors of {checkpoint.name}")
+        return None
+    watching.ended(job)
+    return offer(checkpoint, done, images) if done < images else None
+
+
+def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     """The button that starts the analysis, or goes on with it. What is returned adds how long that will take.
 
     That is measured, so it comes last: the page's pictures do not wait for it.
     """
-    done = known.exact if known else 0
     text, way = st.columns([5, 1], vertical_alignment="center")
     slot = text.empty()
     if done:
