@@ -19,6 +19,7 @@ PIXELS = 40_000_000  # by the file's header: more are not decoded
 LONGEST = 448  # pixels a side that are kept of a picture
 DRAWN = 112  # pixels a side of what the canvas sends
 FAINT = 0.25  # of the strongest: fainter differences from the background are no ink
+NOTHING = "none"  # in an address: an empty canvas, or a picture that is too large for a link
 LINK = 6000  # characters: longer ones are no link that people can send
 STEPS = {
     "invert": "inverted",

@@ -26,6 +26,7 @@ def read_link(checkpoint: Checkpoint) -> None:
         try:
             if len(text) > own.LINK:
                 raise ValueError("The link carries a picture that is too long.")
+            text = "" if text == own.NOTHING else text
             take(kind, own.sent(text, checkpoint.shape) if text else None)
         except ValueError as error:
             st.warning(f"{error} It is left out.")

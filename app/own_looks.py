@@ -36,10 +36,6 @@ class Draft:
     axes: tuple[np.ndarray, np.ndarray]
     log_density: np.ndarray
 
-    @property
-    def frame(self) -> figures.Frame:
-        return tuple(float(end) for axis in self.axes for end in (axis[0], axis[-1]))
-
 
 @dataclass(frozen=True, eq=False)
 class Near:

@@ -1,45 +1,36 @@
 """What the posterior page shows besides for any image: a draft at once, and the images with the nearest codes."""
 
 from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import choices, figures, own_looks, panels, session, widgets
-from app.own_looks import Draft, Near
+from app import choices, figures, own_looks, panels, widgets
+from app.own_looks import Near
 from app.session import Checkpoint, Look, Pick
 from app.words import nats
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 COMPUTING = "Computing the exact posterior and the gaps."
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
-def draft(checkpoint: Checkpoint, pick: Pick, columns: list) -> None:
-    """After a stroke: q, its reconstruction and the posterior's shape at once; the rerun brings the exact results."""
-    if not st.session_state.pop("own_due", False):
-        return
-    found = own_looks.draft(checkpoint, pick)
+def draft(checkpoint: Checkpoint, pick: Pick, picture: "DeltaGenerator", numbers: "DeltaGenerator") -> None:
+    """After a stroke: q, its reconstruction and the posterior's shape at once; the rerun brings the exact results.
+
+    What else is on the page stays until then.
+    """
+    found = own_looks.draft(checkpoint, pick) if st.session_state.pop("own_due", False) else None
     if found is None:
         return
-    picture, places, numbers = columns
     with picture:
         panels.sketched(found)
-    with numbers:
-        st.html(
-            f'{panels.STYLE}<section class="look" data-draft="{pick}"><p>{COMPUTING}</p>'
-            f"{panels.pictures(found)}</section>"
-        )
-    with places:
-        show_map(checkpoint, found)
+    said = f"<p>{COMPUTING}</p>{panels.pictures(found)}"
+    numbers.html(f'{panels.STYLE}<section class="look" data-draft="{pick}">{said}</section>')
     st.rerun(scope="fragment")
-
-
-def show_map(checkpoint: Checkpoint, look: Look | Draft) -> None:
-    """The latent map; a press on it opens a test image, or where there are none the sample at its code."""
-    pick, here = look.pick, None
-    if not pick.numbered:
-        pick = Pick("sample" if session.images(checkpoint)[0] is None else "image", -1)
-        here = look.q_loc.tolist()
-    widgets.latent_map(checkpoint.digest, pick, look.frame, lambda index: choices.choose(pick.kind, index), here)
 
 
 def nearest(checkpoint: Checkpoint, look: Look) -> None:
@@ -54,10 +45,24 @@ def nearest(checkpoint: Checkpoint, look: Look) -> None:
         with way:
             offer(checkpoint, count)
     if found.images is not None:
-        opens = (lambda index: choices.choose("image", index)) if found.split == "test" else None
-        captions = [caption(found, place) for place in range(len(found.indices))]
+        thumbnails(found)
+
+
+def thumbnails(found: Near) -> None:
+    """Test images as buttons that open them; training images, which the page cannot open, as pictures."""
+    captions = [caption(found, place) for place in range(len(found.indices))]
+    if found.split == "test":
+        labels, pick = [None] * len(captions), Pick("image", -1)
         sprite = figures.sprite(found.images)
-        widgets.neighbours(sprite, found.indices, captions, f"{found.split} image", opens)
+        widgets.strip(sprite, found.indices, labels, pick, partial(choices.choose, "image"), "nearest", captions)
+        return
+    shown = zip(found.images, found.indices, captions, strict=True)
+    parts = [
+        f'<figure><img src="{figures.data_uri(image)}" alt="training image {index}: {text}"><figcaption>{text}'
+        "</figcaption></figure>"
+        for image, index, text in shown
+    ]
+    st.html(f"{STYLE}<div class='near'>{''.join(parts)}</div>")
 
 
 def sentence(found: Near) -> str:
@@ -83,3 +88,11 @@ def offer(checkpoint: Checkpoint, count: int) -> None:
     bar = st.progress(0.0, text="Encoding")
     own_looks.encode_training(checkpoint, lambda share: bar.progress(share, text="Encoding"))
     st.rerun()
+
+
+STYLE = """<style>
+.near { display: flex; flex-wrap: wrap; gap: .5rem; }
+.near figure { margin: 0; text-align: center; }
+.near img { width: 64px; height: 64px; image-rendering: pixelated; border-radius: 4px; background: #000; }
+.near figcaption { font-size: .72rem; opacity: .8; }
+</style>"""

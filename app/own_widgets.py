@@ -8,7 +8,7 @@ from app import figures, own
 from app.own import Convention, Material
 from app.widgets import declared
 
-_CANVAS = declared("canvas", "pad")
+_CANVAS = declared("easel", "easel")
 
 
 def canvas(

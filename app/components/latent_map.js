@@ -1,9 +1,11 @@
 // The latent map: every code a dot, coloured by its label, on a canvas. A press rings the nearest code at once; the
 // server follows. Mounted twice: once with the codes, which are kept here, and once, at every change, with the choice.
+// Colours by a number: latent_map_colours.js.
 const clouds = (globalThis.vaescopeClouds ??= new Map())
 const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 const ARRIVED = "vaescope-codes"
+const PLACE = "vaescope-place" // the z that the latent pad decodes
 const NOTE = "circles: 1, 2, 3 sd of N(0, I); ring: the chosen one"
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
@@ -11,6 +13,7 @@ export default function (component) {
   const { data, parentElement } = component
   const root = parentElement.querySelector(".map")
   if (data.points !== undefined) return keep(data, root)
+  if (data.values !== undefined) return keepValues(data, root)
   const map = maps.get(root) ?? mount(root)
   map.send = (index) => component.setTriggerValue("pick", index)
   map.data = data
@@ -54,6 +57,8 @@ function mount(root) {
 function listen(map) {
   const { canvas } = map
   canvas.onpointerdown = (event) => {
+    point(map, event)
+    if (event.shiftKey) return point(map, event, "vaescope-press")
     const index = nearest(map, event)
     if (index < 0) return
     map.before = map.chosen
@@ -65,14 +70,19 @@ function listen(map) {
     if (event.pointerType !== "mouse" && map.chosen !== map.before) choose(map, map.chosen)
   }
   canvas.onpointercancel = () => ring(map, map.before)
-  canvas.onpointermove = (event) => hover(map, event)
-  canvas.onpointerleave = () => (map.tip.hidden = true)
+  canvas.onpointermove = (event) => hover(map, event) ?? point(map, event)
+  canvas.onpointerleave = () => (map.tip.hidden = true) && point(map, null)
   canvas.onkeydown = (event) => walk(map, event)
   map.onChosen = (event) => {
     map.asked = event.detail
     ring(map, event.detail)
   }
   map.onArrived = () => show(map)
+  map.onPlace = (event) => {
+    map.place = event.detail
+    paint(map)
+  }
+  window.addEventListener(PLACE, map.onPlace)
   window.addEventListener(CHOSEN, map.onChosen)
   window.addEventListener(ARRIVED, map.onArrived)
   map.resizes = new ResizeObserver(() => show(map))
@@ -80,6 +90,7 @@ function listen(map) {
 }
 
 function unmount(map) {
+  window.removeEventListener(PLACE, map.onPlace)
   window.removeEventListener(CHOSEN, map.onChosen)
   window.removeEventListener(ARRIVED, map.onArrived)
   map.resizes.disconnect()
@@ -100,7 +111,7 @@ function ring(map, index) {
 
 function name(map, index) {
   const label = map.cloud.labels[index]
-  return `${map.data.what} ${index}` + (label === undefined ? "" : `: ${label}`)
+  return `${map.data.what} ${index}` + (label === undefined ? "" : `: ${label}`) + worth(map, index)
 }
 
 // ---- where things are
@@ -119,7 +130,9 @@ function show(map) {
   const style = getComputedStyle(map.root)
   map.ink = style.getPropertyValue("--st-text-color").trim() || style.color
   map.paper = style.getPropertyValue("--st-background-color").trim() || "#fff"
-  const key = [map.data.cloud, width, height, devicePixelRatio, map.ink].join()
+  map.values = colourings.get(map.data.scale?.name)
+  const coloured = [map.data.scale?.name, map.values !== undefined]
+  const key = [map.data.cloud, width, height, devicePixelRatio, map.ink, ...coloured].join()
   if (map.drawn !== key) draw(map)
   map.drawn = key
   describe(map)
@@ -131,10 +144,19 @@ const chosenPlace = ({ cloud, chosen, data }) => (chosen < 0 ? data.here : cloud
 const px = (map, z) => map.view.x + z * map.view.fit
 const py = (map, z) => map.view.y - z * map.view.fit
 
-function nearest(map, event) {
+function placeUnder(map, event) {
   const box = map.canvas.getBoundingClientRect()
-  const x = (event.clientX - box.left - map.view.x) / map.view.fit
-  const y = (map.view.y - (event.clientY - box.top)) / map.view.fit
+  return [(event.clientX - box.left - map.view.x) / map.view.fit, (map.view.y - (event.clientY - box.top)) / map.view.fit]
+}
+
+// Tells the latent pad which z is pointed at, or pressed.
+function point(map, event, name = "vaescope-pointer") {
+  const detail = event && map.view ? { z: placeUnder(map, event), from: "map" } : null
+  window.dispatchEvent(new CustomEvent(name, { detail }))
+}
+
+function nearest(map, event) {
+  const [x, y] = placeUnder(map, event)
   return closest(map, (dx, dy) => dx * dx + dy * dy, x, y)
 }
 
@@ -195,6 +217,7 @@ function draw(map) {
   axes(map, pen)
   const { places, labels, count } = map.cloud
   const size = count > 4000 ? 2 : 3.2
+  if (map.data.scale) return dotsByValue(map, pen, size)
   pen.globalAlpha = 0.75
   for (let i = 0; i < count; i++) {
     pen.fillStyle = labels.length ? map.data.colours[labels[i] % 10] : "#8A939C"
@@ -238,6 +261,17 @@ function paint(map) {
   }
   const [x, y] = chosenPlace(map)
   stroke(map, pen, () => pen.arc(px(map, x), py(map, y), 7, 0, 2 * Math.PI), 2.5)
+  if (map.place) cross(map, pen)
+}
+
+// Where the latent pad is: a cross, with a dot where it is pinned.
+function cross(map, pen) {
+  const [x, y] = [px(map, map.place.z[0]), py(map, map.place.z[1])]
+  const [near, far] = [4, 11]
+  const arm = (dx, dy) => (pen.moveTo(x + near * dx, y + near * dy), pen.lineTo(x + far * dx, y + far * dy))
+  const arms = () => [[1, 0], [-1, 0], [0, 1], [0, -1]].forEach(([dx, dy]) => arm(dx, dy))
+  stroke(map, pen, arms, 1.5)
+  if (map.place.pinned) stroke(map, pen, () => pen.arc(x, y, 1.5, 0, 2 * Math.PI), 2)
 }
 
 function stroke(map, pen, path, width) {
@@ -252,14 +286,19 @@ function stroke(map, pen, path, width) {
 
 function describe(map) {
   const { count, labels } = map.cloud
-  const what = `Latent map: the codes of ${count} ${map.data.what}s. Arrow keys go to the nearest code on that side.`
+  const by = map.data.scale ? `, coloured by ${map.data.scale.title}` : ""
+  const what = `Latent map: the codes of ${count} ${map.data.what}s${by}. Arrow keys go to the nearest code on that side.`
   map.canvas.setAttribute("aria-label", what)
+  map.canvas.dataset.colouring = map.values ? map.data.scale.name : ""
   map.canvas.dataset.chosen = map.data.chosen
   const classes = [...new Set(labels)].sort((a, b) => a - b)
-  if (map.legend.children.length === classes.length + 1) return
+  const key = [map.data.cloud, map.data.scale?.name, map.ink, !map.data.frame].join()
+  if (map.described === key) return
+  map.described = key
   const square = map.data.frame ? "; square: what the picture shows" : ""
   const note = Object.assign(document.createElement("em"), { textContent: NOTE + square })
-  map.legend.replaceChildren(...classes.map((label) => entry(label, map.data.colours[label % 10])), note)
+  const entries = () => classes.map((label) => entry(label, map.data.colours[label % 10]))
+  map.legend.replaceChildren(...(map.data.scale ? colourBar(map) : entries()), note)
 }
 
 function entry(label, colour) {

@@ -39,21 +39,27 @@ function fill(strip, data) {
     button.style.backgroundImage = `url(${data.sprite})`
     button.style.backgroundSize = `${data.indices.length * 100}% 100%`
     button.style.backgroundPosition = `${(100 * place) / Math.max(1, data.indices.length - 1)}% 0`
-    button.disabled = Boolean(data.inert)
-    if (data.captions) button.dataset.caption = data.captions[place]
     button.onclick = () => {
       window.dispatchEvent(new CustomEvent(CHOSEN, { detail: index }))
       strip.send(index)
     }
     return button
   })
-  strip.root.replaceChildren(...strip.buttons)
+  strip.root.replaceChildren(...strip.buttons.map((button, place) => captioned(button, data.captions?.[place])))
+}
+
+function captioned(button, caption) {
+  if (caption === undefined) return button
+  const item = Object.assign(document.createElement("div"), { className: "captioned" })
+  const line = Object.assign(document.createElement("small"), { textContent: caption, ariaHidden: true })
+  item.append(button, line)
+  return item
 }
 
 function name(data, place) {
   const label = data.labels[place]
-  const caption = data.captions ? `: ${data.captions[place]}` : ""
-  return `${data.what} ${data.indices[place]}${caption}` + (label === null ? "" : `, a ${label}`)
+  const caption = data.captions ? `, ${data.captions[place]}` : ""
+  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`) + caption
 }
 
 function mark(strip, chosen) {

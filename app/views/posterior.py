@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, comparison, own_choice, own_page, panels, session, widgets
+from app import choices, comparison, computed, own_choice, own_page, pad_widget, panels, session, widgets, wrong_rows
+from app.notes.posterior import NOTES
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
@@ -26,14 +27,15 @@ if checkpoint is None or checkpoint.latent != 2:
 def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Checkpoint]) -> None:
     with panels.sentences():
         pick = own_choice.pick(checkpoint, codes, images)
-        chosen = {"checkpoint": checkpoint.name, **pick.address}
-        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+        place, guest_names = choices.place_text(choices.place(checkpoint.digest)), [guest.name for guest in guests]
+        chosen = {"checkpoint": checkpoint.name, **pick.address, "z": place, "with": guest_names}
+        choices.write_address(**chosen, draw=choices.drawn(), **wrong_rows.address())
         if pick.blank:
             return
         with st.spinner("Decoding the latent plane, once for this checkpoint"):
             session.decoded(checkpoint, pick)
-        picture, places, numbers = columns = st.columns([1.45, 1, 1.05], gap="medium")
-        own_page.draft(checkpoint, pick, columns)
+        picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
+        own_page.draft(checkpoint, pick, picture, numbers)
         host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
         with picture:
             shared, apart = comparison.visitors(checkpoint, guests)
@@ -45,12 +47,14 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with numbers:
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
-            own_page.show_map(checkpoint, host[1])
+            pad_widget.show(checkpoint, host[1], panels.colour(checkpoint, guests))
+            wrong_rows.latent_map(checkpoint, codes, host[1])
         if path is not None:
             comparison.path(path)
         if guests:
             comparison.show(entries, apart, names, pick)
         own_page.nearest(checkpoint, host[1])
+        wrong_rows.section(checkpoint, codes, pick, images)
 
 
 with panels.sentences():
@@ -61,6 +65,10 @@ with panels.sentences():
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
     own_choice.read_link(checkpoint)
+    choices.read_draw()
+    choices.read_place(checkpoint.digest)
+    wrong_rows.read_link(checkpoint, codes)
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
-panels.explanation()
+    pad_widget.send(checkpoint)
+computed.explain(NOTES)

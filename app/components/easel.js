@@ -8,7 +8,7 @@ const HELP =
 
 export default function (component) {
   const { data, parentElement } = component
-  const root = parentElement.querySelector(".pad")
+  const root = parentElement.querySelector(".easel")
   const pad = pads.get(root) ?? mount(root, data)
   pad.send = (bytes) => component.setTriggerValue("drawn", bytes)
   pad.data = data
