@@ -35,6 +35,7 @@ class Draft:
     q: Sketch
     axes: tuple[np.ndarray, np.ndarray]
     log_density: np.ndarray
+    label: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
