@@ -99,26 +99,29 @@ def brought(checkpoint: Checkpoint, kind: str) -> Pick:
         st.info(f"Images of {checkpoint.shape[0]} channels can be neither drawn nor uploaded here: 1 or 3 are needed.")
         return Pick(kind, 0)
     known = own_looks.convention(checkpoint.dataset, checkpoint.shape, checkpoint)
-    first, second = st.columns([1, 2.9], gap="medium")
-    state = st.session_state
-    with first:
-        if kind == "drawing":
-            own_widgets.canvas(state.get("own_drawing"), checkpoint.shape, known, received(kind, own.drawn))
-        else:
-            own_widgets.upload(received(kind, own.read))
-    material = state.get(f"own_{kind}")
+    material, (first, second) = st.session_state.get(f"own_{kind}"), st.columns([1, 2.9], gap="medium")
     with second:
-        if problem := state.get("own_problem"):
-            st.error(problem)
-        if material is None:
-            st.info(HINTS[kind])
-            state["pick"] = Pick(kind, 0)
-            return state["pick"]
-        text = own.packed(own_steps.show(material, kind, checkpoint, known))
-        if len(text) > own.LINK:
-            st.caption("This picture is too large for the address: a copied link will not hold it.")
-    state["pick"] = Pick(kind, own.mark(text), text)
-    return state["pick"]
+        chosen = st.session_state["pick"] = seen(checkpoint, kind, material, known)
+    with first:
+        if kind == "upload":
+            own_widgets.upload(received(kind, own.read))
+        else:
+            place = None if chosen.blank else own_looks.encoded(checkpoint.digest, chosen, checkpoint)
+            own_widgets.easel(material, checkpoint.shape, known.background, place, received(kind, own.drawn))
+    return chosen
+
+
+def seen(checkpoint: Checkpoint, kind: str, material: own.Material | None, known: own.Convention) -> Pick:
+    """What the model sees of the material, as a pick; a blank one, and what to do, where there is none."""
+    if problem := st.session_state.get("own_problem"):
+        st.error(problem)
+    if material is None:
+        st.info(HINTS[kind])
+        return Pick(kind, 0)
+    text = own.packed(own_steps.show(material, kind, checkpoint, known))
+    if len(text) > own.LINK:
+        st.caption("This picture is too large for the address: a copied link will not hold it.")
+    return Pick(kind, own.mark(text), text)
 
 
 def received(kind: str, read: Callable[[object], own.Material]) -> Callable[[object], None]:

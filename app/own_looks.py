@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAREST = 8
-COARSE = 20  # points a side of a draft's first grid
+COARSE = 14  # points a side of a draft's first grid
+ROUGH = 20  # points a side of the one that is drawn
 BULK = 8.0  # nats below the peak: what the exact results call the posterior's bulk
 QUICK = 5000  # training images: so few are encoded without asking
 
@@ -51,9 +52,18 @@ class Near:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def convention(dataset: str, shape: tuple[int, ...], _checkpoint: Checkpoint) -> own.Convention:
-    """How the checkpoint's data set shows things; a decoder that draws pixel after pixel knows binary ones alone."""
+    """How the checkpoint's data set shows things."""
     found = session.images(_checkpoint)[0]
     return own.convention(None if found is None else found[:500].numpy(), dataset)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def encoded(digest: str, pick: Pick, _checkpoint: Checkpoint) -> dict[str, list[float]]:
+    """Where q(z|x) lies, for the latent map: its mean and standard deviations."""
+    vae, x = session.model(digest, _checkpoint.folder), session.image(_checkpoint, pick)
+    with session.computing():
+        q = vae.posterior(x)
+        return {"here": q.mean[0].tolist(), "spread": q.stddev[0].tolist()}
 
 
 def draft(checkpoint: Checkpoint, pick: Pick) -> Draft | None:
@@ -71,7 +81,7 @@ def draft(checkpoint: Checkpoint, pick: Pick) -> Draft | None:
         axes = tuple(axis.numpy() for axis in grid.axes)
         mass = bulk(axes, grid.log_joint(x)[0].numpy())
         axes = tuple(np.linspace(*mass[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
-        axes = session.grid(bulk(axes, session.log_joint(vae, x, axes)), edges)
+        axes = session.grid(bulk(axes, session.log_joint(vae, x, axes)), edges, points=ROUGH)
         return Draft(
             pick=pick,
             original=x[0].numpy(),

@@ -1,5 +1,6 @@
 """What the posterior page shows besides for any image: a draft at once, and the images with the nearest codes."""
 
+import time
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from app.words import nats
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
+YIELD = 0.1  # seconds in which the draft is sent and drawn, before the exact results take the cores
 COMPUTING = "Computing the exact posterior and the gaps."
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
@@ -30,6 +32,7 @@ def draft(checkpoint: Checkpoint, pick: Pick, picture: "DeltaGenerator", numbers
         panels.sketched(found)
     said = f"<p>{COMPUTING}</p>{panels.pictures(found)}"
     numbers.html(f'{panels.STYLE}<section class="look" data-draft="{pick}">{said}</section>')
+    time.sleep(YIELD)
     st.rerun(scope="fragment")
 
 

@@ -5,29 +5,37 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import figures, own
-from app.own import Convention, Material
+from app.own import Material
 from app.widgets import declared
 
-_CANVAS = declared("easel", "easel")
+_EASEL = declared("easel", "easel")
 
 
-def canvas(
-    material: Material | None, shape: tuple[int, ...], known: Convention, keep: Callable[[object], None]
+def easel(
+    material: Material | None,
+    shape: tuple[int, ...],
+    background: float,
+    place: dict | None,
+    keep: Callable[[object], None],
 ) -> None:
-    """A canvas that shows `material` where its own drawing is not the newest, and hands over each stroke."""
+    """A canvas that shows `material` where its own drawing is not the newest, and hands over each stroke.
+
+    `place`, where the encoder puts it, is passed on to the latent map at once, before the picture is there.
+    """
     turn, pixels = st.session_state.setdefault("own_turn", 0), ""
     if material is not None:
         ink = material.pixels.mean(-1)
-        if material.ready and known.background > 0.5:
+        if material.ready and background > 0.5:
             ink = 1 - ink  # the canvas is dark: the first step turns it
         pixels = figures.data_uri(ink[None])
     data = {
         "turn": turn,
         "pixels": pixels,
+        "place": place,
         "size": own.DRAWN,
         "brush": max(1.25, 2.4 * shape[2] / 28) / shape[2],  # as thick as MNIST's strokes, a share of the width
     }
-    _CANVAS(key="canvas", data=data, on_drawn_change=lambda: keep(st.session_state["canvas"]["drawn"]))
+    _EASEL(key="easel", data=data, on_drawn_change=lambda: keep(st.session_state["easel"]["drawn"]))
 
 
 def upload(keep: Callable[[object], None]) -> None:

@@ -507,11 +507,13 @@ def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkp
 NUMBERS = ("log_evidence", "elbo", "approximation", "amortization", "error", "gap_error")
 
 
-def grid(frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
+def grid(
+    frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0, points: int = GRID
+) -> tuple[np.ndarray, np.ndarray]:
     """The picture's grid: square, finest where the outlines lie."""
     square = figures.square_frame(frame, boxes, reach)
     return tuple(
-        figures.axis_points(*square[side], [box[side] for box in boxes], GRID) for side in (slice(0, 2), slice(2, 4))
+        figures.axis_points(*square[side], [box[side] for box in boxes], points) for side in (slice(0, 2), slice(2, 4))
     )
 
 

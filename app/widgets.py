@@ -43,7 +43,7 @@ def latent_map(
     """The map of the codes sent under `name`: the picked one ringed, the picture's frame drawn.
 
     Its dots are coloured by label, or by the numbers sent under the name of a `scale` in `besides`. Of a pick below 0
-    the place `here` there is ringed.
+    the place `here` there is ringed, and its `spread` drawn.
     """
     data = {"cloud": name, "chosen": pick.index, "frame": frame, "what": NAMES[pick.kind], "colours": figures.CLASSES}
     data |= besides or {}

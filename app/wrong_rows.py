@@ -47,7 +47,7 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
     pick, besides = look.pick, {"scale": scale}
     if not pick.numbered:
         pick = Pick("sample" if session.images(checkpoint)[0] is None else "image", -1)
-        besides["here"] = look.q_loc.tolist()
+        besides |= {"here": look.q_loc.tolist(), "spread": look.q_scale.tolist()}
     choose = partial(choices.choose, pick.kind)
     widgets.latent_map(checkpoint.digest, pick, look.frame, choose, besides)
     if whole := wrong.family(checkpoint.digest, checkpoint):

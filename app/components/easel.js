@@ -13,6 +13,7 @@ export default function (component) {
   pad.send = (bytes) => component.setTriggerValue("drawn", bytes)
   pad.data = data
   if (pad.turn !== data.turn) load(pad)
+  if (data.place) window.dispatchEvent(new CustomEvent("vaescope-encoded", { detail: data.place }))
   return () => {
     clearTimeout(pad.soon)
     pads.delete(root)
@@ -103,13 +104,17 @@ function line(pad, { points, width, erase }, at) {
   const [x, y, force] = points[at]
   const [fromX, fromY] = points[Math.max(0, at - 1)]
   const { pen } = pad
-  pen.strokeStyle = erase ? "#000" : "#fff"
+  pen.strokeStyle = pen.fillStyle = erase ? "#000" : "#fff"
   pen.lineCap = pen.lineJoin = "round"
   pen.lineWidth = width * force
   pen.beginPath()
   pen.moveTo(fromX, fromY)
   pen.lineTo(x, y)
   pen.stroke()
+  if (at > 0) return
+  pen.beginPath() // a line of no length is not drawn, but a press is a dot
+  pen.arc(x, y, (width * force) / 2, 0, 2 * Math.PI)
+  pen.fill()
 }
 
 function redraw(pad) {
@@ -121,9 +126,9 @@ function redraw(pad) {
     pen.drawImage(pad.ground, 0, 0, SIDE, SIDE)
   }
   for (const stroke of pad.strokes) {
+    pen.fillStyle = "#000"
     if (stroke.clear) pen.fillRect(0, 0, SIDE, SIDE)
     else stroke.points.forEach((_, at) => line(pad, stroke, at))
-    pen.fillStyle = "#000"
   }
   pad.undo.disabled = !pad.strokes.length
   pad.canvas.dataset.strokes = pad.strokes.length

@@ -6,6 +6,7 @@ const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 const ARRIVED = "vaescope-codes"
 const PLACE = "vaescope-place" // the z that the latent pad decodes
+const ENCODED = "vaescope-encoded" // where the encoder puts a drawing, before the server's picture of it is there
 const NOTE = "circles: 1, 2, 3 sd of N(0, I); ring: the chosen one"
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
@@ -82,6 +83,12 @@ function listen(map) {
     map.place = event.detail
     paint(map)
   }
+  map.onEncoded = (event) => {
+    map.data = { ...map.data, ...event.detail, chosen: -1, frame: null }
+    map.chosen = -1
+    show(map)
+  }
+  window.addEventListener(ENCODED, map.onEncoded)
   window.addEventListener(PLACE, map.onPlace)
   window.addEventListener(CHOSEN, map.onChosen)
   window.addEventListener(ARRIVED, map.onArrived)
@@ -90,6 +97,7 @@ function listen(map) {
 }
 
 function unmount(map) {
+  window.removeEventListener(ENCODED, map.onEncoded)
   window.removeEventListener(PLACE, map.onPlace)
   window.removeEventListener(CHOSEN, map.onChosen)
   window.removeEventListener(ARRIVED, map.onArrived)
@@ -105,7 +113,7 @@ function choose(map, index) {
 
 function ring(map, index) {
   map.chosen = index
-  map.said.textContent = name(map, index)
+  map.said.textContent = index < 0 ? "" : name(map, index)
   paint(map)
 }
 
@@ -260,7 +268,9 @@ function paint(map) {
     stroke(map, pen, () => pen.rect(px(map, left), py(map, high), (right - left) * map.view.fit, (high - low) * map.view.fit), 1.5)
   }
   const [x, y] = chosenPlace(map)
-  stroke(map, pen, () => pen.arc(px(map, x), py(map, y), 7, 0, 2 * Math.PI), 2.5)
+  // Of an image that is none of the map's, q's ellipse of 2 sd, where it is larger than the ring.
+  const radii = [0, 1].map((side) => (map.chosen < 0 ? Math.max(7, 2 * map.data.spread[side] * map.view.fit) : 7))
+  stroke(map, pen, () => pen.ellipse(px(map, x), py(map, y), ...radii, 0, 0, 2 * Math.PI), 2.5)
   if (map.place) cross(map, pen)
 }
 
@@ -291,6 +301,7 @@ function describe(map) {
   map.canvas.setAttribute("aria-label", what)
   map.canvas.dataset.colouring = map.values ? map.data.scale.name : ""
   map.canvas.dataset.chosen = map.data.chosen
+  map.canvas.dataset.here = map.data.here ?? ""
   const classes = [...new Set(labels)].sort((a, b) => a - b)
   const key = [map.data.cloud, map.data.scale?.name, map.ink, !map.data.frame].join()
   if (map.described === key) return
