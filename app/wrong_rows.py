@@ -65,7 +65,7 @@ def coloured(checkpoint: Checkpoint, kind: str) -> dict | None:
     name = f"{checkpoint.digest[:16]}-{kind}-{known}"
     widgets.send_values(name, found)
     part = f"{known:,} of {len(found):,} images have a known {measure.name}, the others are small and grey"
-    clipped = "its ends are the values' 2 % and 98 % quantiles"
+    clipped = "its ends: the values' 2 % and 98 % quantiles; the greatest lie on top"
     return {
         "name": name,
         "ramp": list(figures_learned.RAMP),
@@ -130,10 +130,11 @@ def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
     said = f"{said} {number(kind, whole.high)}."
     if len(single) < 2:
         return said
-    worst, best = (pick(single, key=lambda line: line.median) for pick in (max, min))
+    first, last = ("the worst", "the best") if kind in EXACT else ("the highest", "the lowest")
+    most, least = (pick(single, key=lambda line: line.median) for pick in (max, min))
     return (
-        f"{said} In the median the label {worst.label} is the worst, with {number(kind, worst.median)}, and the label "
-        f"{best.label} the best, with {number(kind, best.median)}."
+        f"{said} In the median the label {most.label} is {first}, with {number(kind, most.median)}, and the label "
+        f"{least.label} {last}, with {number(kind, least.median)}."
     )
 
 
@@ -210,7 +211,7 @@ def table(kind: str, lines: list[Line]) -> str:
     body = ""
     for line in lines:
         numbers = [words.nats(v) if MEASURED[kind].unit else f"{v:.3g}" for v in (line.median, line.high)]
-        share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.0%}"]
+        share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.1%}"]
         cells = ["all" if line.label is None else str(line.label), f"{line.count:,}", *numbers, *share]
         body += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
     unit = ", nats" if MEASURED[kind].unit else ""

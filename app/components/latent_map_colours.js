@@ -20,7 +20,7 @@ function dotsByValue(map, pen, size) {
   for (const i of map.values.order) {
     const value = map.values.numbers[i]
     const known = !Number.isNaN(value)
-    const side = known ? size * 1.2 : size * 0.6
+    const side = known ? size : size * 0.6
     pen.globalAlpha = known ? 0.9 : 0.45
     pen.fillStyle = known ? steps[Math.round(63 * along(scale, value))] : "#8A939C"
     pen.fillRect(px(map, places[2 * i]) - side / 2, py(map, places[2 * i + 1]) - side / 2, side, side)
