@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import choices, figures_learned, panels, rows, session, widgets, words, wrong
+from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, words, wrong
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamlit.delta_generator import DeltaGenerator
 
 COLOUR, OF = "map_colour", "worst_label"  # in the session; in the address: colour, label
@@ -101,7 +103,7 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
     found, add_duration = wrong.values(checkpoint, kind), None
     heading, button = st.columns([5, 1], vertical_alignment="bottom")
     heading.subheader("Where is the encoder wrong?", anchor=False)
-    # What the job would take is measured, so it is offered to those alone who ask for what it gives.
+    # How long the job takes is measured, which takes a while itself: it is offered to those who ask for what it gives.
     if images and (chosen in EXACT or (found is None and chosen != LABEL)):
         add_duration = rows.analysis(checkpoint, wrong.known_exactly(checkpoint), len(codes.loc))
     if found is not None:
@@ -117,7 +119,17 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
         way = " Colour the map by the exact gap to have it computed." if images and chosen == LABEL else ""
         st.caption(f"Nothing can be ranked: {unknown(checkpoint, codes, kind)}{way}")
     if add_duration is not None:
+        when_measured(checkpoint, add_duration)
+
+
+def when_measured(checkpoint: Checkpoint, add_duration: "Callable[[], None]") -> None:
+    """Say how long the job takes as soon as that is measured, in a thread of its own: the map's codes come after."""
+    key = ("pace", checkpoint.digest)
+    work = learned_later.fetch(key, lambda report: survey.pace(checkpoint.digest, checkpoint))
+    if work.done:
         add_duration()
+    else:
+        learned_later.follow([work], "Measuring how long that takes")
 
 
 def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
