@@ -19,6 +19,7 @@ pages = [
     st.Page("views/learned.py", title="What has it learned?", icon=":material/bubble_chart:", url_path="learned"),
     st.Page("views/between.py", title="What lies between?", icon=":material/linear_scale:", url_path="between"),
     st.Page("views/prior.py", title="Where is the prior wrong?", icon=":material/blur_off:", url_path="prior"),
+    st.Page("views/health.py", title="Is it healthy?", icon=":material/monitor_heart:", url_path="health"),
     st.Page("views/train.py", title="Train one", icon=":material/model_training:", url_path="train"),
     st.Page("views/checkpoints.py", title="Checkpoints", icon=":material/inventory_2:", url_path="checkpoints"),
 ]

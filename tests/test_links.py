@@ -49,6 +49,7 @@ LINKS = [
     ("prior", {"with": "none", "seed": "0", "z": "0.5,-1"}),
     ("learned", {**BESIDE, "split": "train", "colour": "kl", "k": "7", "kseed": "2", "labels": "1000", "lseed": "4"}),
     ("learned", {"draw": "2", "samples": "3", "pick": "4", "select": "0_label_3", "note": "k-means"}),
+    ("health", {**BESIDE, "draw": "3", "note": "low-posterior-share"}),
     ("checkpoints", {"bring": "onnx", "note": "nll"}),
 ]
 
@@ -77,6 +78,7 @@ WRONG = [
     ("prior", "seed", "٣"),
     ("learned", "k", "1"),
     ("learned", "select", "0_label"),
+    ("health", "draw", "x"),
     ("checkpoints", "bring", "pickle"),
 ]
 
