@@ -1,14 +1,14 @@
 """The latent map's colours, and beneath the picture: the worst images, what each label loses, a surprise."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, words, wrong
+from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, wrong
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
+from app.wrong_words import STYLE, caption, number, sentence, table, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +52,6 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
             f"This encoder's q(z|x) is a {whole}: its gap has no two parts, because it may come nearer to p(z|x) than "
             "the best diagonal Gaussian, so only the whole gap is offered."
         )
-
-
-def title(kind: str) -> str:
-    return MEASURED[kind].name if kind in MEASURED else kind
 
 
 def coloured(checkpoint: Checkpoint, kind: str) -> dict | None:
@@ -132,28 +128,6 @@ def when_measured(checkpoint: Checkpoint, add_duration: "Callable[[], None]") ->
         learned_later.follow([work], "Measuring how long that takes")
 
 
-def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
-    """What all images lose, and which labels lose the most and the least."""
-    what = "lose" if kind in EXACT else f"have a {title(kind)} of"
-    where = (
-        f"the {images:,} test images" if whole.count == images else f"the {whole.count:,} known of {images:,} images"
-    )
-    said = f"Half of {where} {what} less than {number(kind, whole.median)}, one in ten more than"
-    said = f"{said} {number(kind, whole.high)}."
-    if len(single) < 2:
-        return said
-    first, last = ("the worst", "the best") if kind in EXACT else ("the highest", "the lowest")
-    most, least = (pick(single, key=lambda line: line.median) for pick in (max, min))
-    return (
-        f"{said} In the median the label {most.label} is {first}, with {number(kind, most.median)}, and the label "
-        f"{least.label} {last}, with {number(kind, least.median)}."
-    )
-
-
-def number(kind: str, value: float) -> str:
-    return f"{words.nats(value)} nats" if MEASURED[kind].unit else f"{value:.3g}"
-
-
 def worst(checkpoint: Checkpoint, codes: Codes, kind: str, pick: Pick) -> None:
     """The ten worst images, of all or of one label, each a button that opens it."""
     known = [] if codes.labels is None else np.unique(codes.labels).tolist()
@@ -168,10 +142,6 @@ def worst(checkpoint: Checkpoint, codes: Codes, kind: str, pick: Pick) -> None:
     captions = [caption(kind, index, label, found[index]) for index, label in zip(indices, labels, strict=True)]
     sprite = session.thumbnails(checkpoint.digest, "image", tuple(indices), checkpoint)
     widgets.strip(sprite, indices, labels, pick, lambda index: choices.choose("image", index), "worst", captions)
-
-
-def caption(kind: str, index: int, label: int | None, value: float) -> str:
-    return f"{index}{'' if label is None else f', a {label}'}\n{number(kind, value)}"
 
 
 def surprise(place: "DeltaGenerator", order: np.ndarray, pick: Pick) -> None:
@@ -215,28 +185,3 @@ def bar_clicked() -> None:
     label = data[0] if isinstance(data, list) and data else None
     if isinstance(label, int) and label >= 0:
         st.session_state[OF] = label
-
-
-def table(kind: str, lines: list[Line]) -> str:
-    parts = any(line.amortized is not None for line in lines)
-    heads = ["label", "n", "median", "90 %", *(["amortization"] if parts else [])]
-    body = ""
-    for line in lines:
-        numbers = [words.nats(v) if MEASURED[kind].unit else f"{v:.3g}" for v in (line.median, line.high)]
-        share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.1%}"]
-        cells = ["all" if line.label is None else str(line.label), f"{line.count:,}", *numbers, *share]
-        body += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-    unit = ", nats" if MEASURED[kind].unit else ""
-    shares = "; amortization: its share of the summed gap" if parts else ""
-    return (
-        f'<table class="losses"><caption>{escape(title(kind))} by label{unit}{shares}</caption>'
-        f"<thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>{body}</tbody></table>"
-    )
-
-
-STYLE = """<style>
-.losses { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-.losses caption { text-align: left; font-size: .8rem; opacity: .75; padding-bottom: .3rem; }
-.losses td, .losses th { text-align: right; padding: .12rem .7rem; border-bottom: 1px solid rgba(128, 128, 128, .25); }
-.losses td:first-child { font-weight: 600; }
-</style>"""
