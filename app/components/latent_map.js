@@ -4,6 +4,7 @@ const clouds = (globalThis.vaescopeClouds ??= new Map())
 const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 const ARRIVED = "vaescope-codes"
+const PLACE = "vaescope-place" // the z that the latent pad decodes
 const NOTE = "circles: 1, 2, 3 sd of N(0, I); ring: the chosen one"
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
@@ -54,6 +55,8 @@ function mount(root) {
 function listen(map) {
   const { canvas } = map
   canvas.onpointerdown = (event) => {
+    point(map, event)
+    if (event.shiftKey) return point(map, event, "vaescope-press")
     const index = nearest(map, event)
     if (index < 0) return
     map.before = map.chosen
@@ -65,14 +68,19 @@ function listen(map) {
     if (event.pointerType !== "mouse" && map.chosen !== map.before) choose(map, map.chosen)
   }
   canvas.onpointercancel = () => ring(map, map.before)
-  canvas.onpointermove = (event) => hover(map, event)
-  canvas.onpointerleave = () => (map.tip.hidden = true)
+  canvas.onpointermove = (event) => hover(map, event) ?? point(map, event)
+  canvas.onpointerleave = () => (map.tip.hidden = true) && point(map, null)
   canvas.onkeydown = (event) => walk(map, event)
   map.onChosen = (event) => {
     map.asked = event.detail
     ring(map, event.detail)
   }
   map.onArrived = () => show(map)
+  map.onPlace = (event) => {
+    map.place = event.detail
+    paint(map)
+  }
+  window.addEventListener(PLACE, map.onPlace)
   window.addEventListener(CHOSEN, map.onChosen)
   window.addEventListener(ARRIVED, map.onArrived)
   map.resizes = new ResizeObserver(() => show(map))
@@ -80,6 +88,7 @@ function listen(map) {
 }
 
 function unmount(map) {
+  window.removeEventListener(PLACE, map.onPlace)
   window.removeEventListener(CHOSEN, map.onChosen)
   window.removeEventListener(ARRIVED, map.onArrived)
   map.resizes.disconnect()
@@ -129,10 +138,19 @@ function show(map) {
 const px = (map, z) => map.view.x + z * map.view.fit
 const py = (map, z) => map.view.y - z * map.view.fit
 
-function nearest(map, event) {
+function placeUnder(map, event) {
   const box = map.canvas.getBoundingClientRect()
-  const x = (event.clientX - box.left - map.view.x) / map.view.fit
-  const y = (map.view.y - (event.clientY - box.top)) / map.view.fit
+  return [(event.clientX - box.left - map.view.x) / map.view.fit, (map.view.y - (event.clientY - box.top)) / map.view.fit]
+}
+
+// Tells the latent pad which z is pointed at, or pressed.
+function point(map, event, name = "vaescope-pointer") {
+  const detail = event && map.view ? { z: placeUnder(map, event), from: "map" } : null
+  window.dispatchEvent(new CustomEvent(name, { detail }))
+}
+
+function nearest(map, event) {
+  const [x, y] = placeUnder(map, event)
   return closest(map, (dx, dy) => dx * dx + dy * dy, x, y)
 }
 
@@ -239,6 +257,17 @@ function paint(map) {
   const x = px(map, places[2 * map.chosen])
   const y = py(map, places[2 * map.chosen + 1])
   stroke(map, pen, () => pen.arc(x, y, 7, 0, 2 * Math.PI), 2.5)
+  if (map.place) cross(map, pen)
+}
+
+// Where the latent pad is: a cross, with a dot where it is pinned.
+function cross(map, pen) {
+  const [x, y] = [px(map, map.place.z[0]), py(map, map.place.z[1])]
+  const [near, far] = [4, 11]
+  const arm = (dx, dy) => (pen.moveTo(x + near * dx, y + near * dy), pen.lineTo(x + far * dx, y + far * dy))
+  const arms = () => [[1, 0], [-1, 0], [0, 1], [0, -1]].forEach(([dx, dy]) => arm(dx, dy))
+  stroke(map, pen, arms, 1.5)
+  if (map.place.pinned) stroke(map, pen, () => pen.arc(x, y, 1.5, 0, 2 * Math.PI), 2)
 }
 
 function stroke(map, pen, path, width) {

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, comparison, panels, session, widgets
+from app import choices, comparison, pad_widget, panels, session, widgets
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
@@ -41,9 +41,11 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with numbers:
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
+            pad_widget.show(checkpoint, host[1], panels.colour(checkpoint, guests))
             widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
         chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
-        choices.write_address(**chosen, **{"with": [guest.name for guest in guests]})
+        place = choices.place_text(choices.place(checkpoint.digest))
+        choices.write_address(**chosen, z=place, **{"with": [guest.name for guest in guests]})
         if path is not None:
             comparison.path(path)
         if guests:
@@ -57,6 +59,8 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
+    choices.read_place(checkpoint.digest)
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
+    pad_widget.send(checkpoint)
 panels.explanation()
