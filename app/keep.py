@@ -4,25 +4,31 @@ import re
 
 import streamlit as st
 
-from app import offline, sheet, widgets
+from app import offline, session, sheet, widgets
 from app.session import Checkpoint, Look
 
+Entries = list[tuple[Checkpoint, Look]]
 _KEEP = widgets.declared("keep", "keep")
 
 
-def view(entries: list[tuple[Checkpoint, Look]], figure: str = "picture") -> None:
-    """A row of buttons that keep the view of one image; `figure` is the key of its large picture.
+def view(
+    entries: Entries, apart: list[Checkpoint], names: dict[str, str], z: tuple[float, float] | None = None
+) -> None:
+    """A row of buttons that keep the view of one image; z is what is pinned. Files are made when they are asked for.
 
-    Files are made when they are asked for.
+    The `entries` share the large picture; checkpoints `apart` have pictures of their own.
     """
     checkpoint, look = entries[0]
     name = file_name(f"{checkpoint.name}-{look.pick}")
+
+    def others() -> Entries:
+        return [(guest, session.guest(guest, look.pick, checkpoint)) for guest in apart]
+
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="keep_view"):
-        st.caption("Keep this view", width="content")
         with st.container(width="content"):
-            _KEEP(key="keep", data={"figure": figure, "name": name})
+            _KEEP(key="keep", data={"figure": "picture", "name": name})
         kept = {"on_click": "ignore", "width": "content"}
-        numbers, page = lambda: sheet.numbers(entries), lambda: offline.page(entries)
+        numbers, page = lambda: sheet.numbers(entries + others()), lambda: offline.page(entries, others(), names, z)
         st.download_button("CSV", numbers, f"{name}.csv", "text/csv", help=CSV, key="keep_csv", **kept)
         st.download_button("HTML", page, f"{name}.html", "text/html", help=HTML, key="keep_html", **kept)
 

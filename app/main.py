@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import session
+from app import keep, session
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
@@ -22,4 +22,5 @@ pages = [
     st.Page("views/checkpoints.py", title="Checkpoints", icon=":material/inventory_2:", url_path="checkpoints"),
 ]
 st.navigation(pages, position="top").run()
+keep.every_figure()
 session.warm()

@@ -10,7 +10,8 @@ from app import widgets, words
 if TYPE_CHECKING:
     from app.session import Checkpoint, Look
 
-HEADS = ("checkpoint", "system", "data set", "kind", "index", "label", "quantity", "value", "error", "unit", "definition")
+ABOUT = ("checkpoint", "system", "data set", "kind", "index", "label")
+HEADS = (*ABOUT, "quantity", "value", "error", "unit", "definition")
 DEFINITIONS = {
     "log p(x)": "log of the integral of p(x|z) p(z) over all z",
     "ELBO": "E_q[log p(x|z)] - KL(q(z|x) || p(z))",
