@@ -25,6 +25,7 @@ def view(
         return [(guest, session.guest(guest, look.pick, checkpoint)) for guest in apart]
 
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="keep_view"):
+        st.caption("Keep this view", width="content")
         with st.container(width="content"):
             _KEEP(key="keep", data={"figure": "picture", "name": name})
         kept = {"on_click": "ignore", "width": "content"}

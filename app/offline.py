@@ -14,14 +14,14 @@ Entries = list[tuple[Checkpoint, Look]]
 
 
 def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float, float] | None = None) -> str:
-    """The file's text. `apart` are compared checkpoints that have a true posterior of their own; z is what is pinned."""
+    """The file's text. `apart` are checkpoints compared, of another true posterior; z is what is pinned."""
     checkpoint, look = entries[0]
     axes, log_density, shapes, notes = panels.drawing(entries, names if entries[1:] or apart else None)
     marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
     picture = offline_picture.svg(axes, log_density, shapes, panels.spoken(entries), marks)
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
-    view = state(checkpoint, look, axes, z) if decoder else None
+    view = {**state(checkpoint, look, axes, shapes[0].colour), "pinned": z and list(z)} if decoder else None
     title = f"{panels.name(look)}, {checkpoint.name}"
     body = (
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
@@ -37,18 +37,17 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
     )
 
 
-def state(checkpoint: Checkpoint, look: Look, axes: tuple, z: tuple[float, float] | None) -> dict:
-    """What the pad's scripts read: decoder, densities, the image and the frame."""
+def state(checkpoint: Checkpoint, look: Look, axes: tuple, colour: str) -> dict:
+    """What the pad's scripts read: decoder, densities, the image and the frame; `colour` is that of q."""
     return {
         "decoder": pad.decoder(checkpoint.digest, checkpoint)[0],
         "densities": pad.plane(checkpoint.digest, checkpoint),
         "image": pad.image(checkpoint.digest, look.pick, checkpoint),
         "what": panels.name(look),
-        "pinned": z and list(z),
         "rest": [float(v) for v in look.q.peak],
         "frame": [float(end) for axis in axes for end in (axis[0], axis[-1])],
         "shape": list(checkpoint.shape),
-        "colours": [figures.GREY, figures.ORANGE, figures.BLUE],
+        "colours": [figures.GREY, colour, figures.BLUE],
         "problem": "",
         "decoded": None,
     }
@@ -92,7 +91,11 @@ def beside(entries: Entries, names: dict[str, str]) -> str:
 def card(checkpoint: Checkpoint) -> str:
     """What the model card says of the checkpoint and its training."""
     training = (checkpoint.metrics or {}).get("training")
-    told = {word: training[key] for key, word in TOLD.items() if key in training} if isinstance(training, dict) else {}
+    told = (
+        {word: training[key] for key, word in TOLD.items() if training.get(key) is not None}
+        if isinstance(training, dict)
+        else {}
+    )
     about = {
         "checkpoint": checkpoint.name,
         "system": checkpoint.label,
@@ -127,9 +130,9 @@ TOLD = {
 EXPLANATION = (
     "<h2>How this was computed</h2><p>log p(x) = ELBO + KL(q(z|x) || p(z|x)). With two latent dimensions the integral "
     "over z can be done outright: the decoder is evaluated on a grid, its maxima start an ascent, and each mode is "
-    "integrated on a fine patch of its own until two step sizes agree. The best Gaussian q* is the diagonal one of least "
-    " KL(q* || p(z|x)) for this one image; its divergence is the approximation gap, what the encoder loses beyond "
-    "it the amortization gap (Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders). IWAE(100) is "
+    "integrated on a fine patch of its own until two step sizes agree. The best Gaussian q* is the diagonal one with "
+    "the least KL(q* || p(z|x)) for this one image; its divergence is the approximation gap, what the encoder loses "
+    "beyond it the amortization gap (Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders). IWAE(100) is "
     "the importance weighted bound of Burda et al. 2016. A q that is no diagonal Gaussian is drawn by lines of equal "
     "density, where log q has dropped by 0.5, 2 and 4.5 nats: 1, 2 and 3 standard deviations of a Gaussian.</p>"
 )

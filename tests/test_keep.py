@@ -88,7 +88,7 @@ class Loads(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags, self.loads, self.events, self.alts = [], [], [], []
+        self.tags, self.loads, self.events, self.alts, self.pictures = [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
@@ -96,8 +96,15 @@ class Loads(HTMLParser):
         self.tags.append(tag)
         self.loads += [given[name] for name in ("src", "href", "data", "action", "poster", "srcset") if name in given]
         self.events += [name for name in given if name.startswith("on")]
-        if tag == "img":
+        self.pictures += [tag] if given.get("role") == "img" else []
+        if tag == "img" and not (self.pictures and given.get("alt") == ""):  # of several as one, the whole is named
             self.alts.append(given.get("alt"))
+        if given.get("role") == "img":
+            self.alts.append(given.get("aria-label"))
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.pictures and tag == self.pictures[-1]:
+            self.pictures.pop()
 
 
 def test_the_page_is_whole_and_what_strangers_wrote_stays_text() -> None:

@@ -153,8 +153,9 @@ function plain(layer) {
     const made = to[place]
     const shown = getComputedStyle(node)
     if (shown.shapeRendering !== "auto") made.setAttribute("shape-rendering", shown.shapeRendering)
-    for (const name of ["class", "data-unformatted", "data-math", "pointer-events"]) made.removeAttribute(name)
-    for (const name of ["pointer-events", "cursor"]) made.style.removeProperty(name)
+    for (const name of ["class", "data-unformatted", "data-math", "pointer-events", "vector-effect"]) made.removeAttribute(name)
+    // Else lines would not grow with a larger picture.
+    for (const name of ["pointer-events", "cursor", "vector-effect"]) made.style.removeProperty(name)
     if (shown.display === "none" || shown.visibility === "hidden") made.setAttribute("display", "none")
   })
   for (const idle of copy.querySelectorAll("[display=none]")) idle.remove()
