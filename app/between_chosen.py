@@ -10,30 +10,28 @@ from app.holes import Entry
 from app.session import Checkpoint, Codes
 
 MOST = 8  # rows
+NO_ROWS = "none"  # in a link: all were removed
 NOT_ROWS = "rows are pairs of test images, as 12-45,45-7, numbered from 0 to {}"
 
 
 def read_link(count: int) -> None:
     """Take the rows, the image and the seed that a link asks for; say so if they are not there."""
     state = st.session_state
-    if (text := choices.news("rows")) is not None:
-        pairs = parsed(text, count)
-        if pairs is None:
-            st.warning(f"The link asks for the rows {text[:40]!r}; {NOT_ROWS.format(count - 1)}.")
+    if (asked := choices.all_news("rows")) is not None:
+        pairs = parsed(asked[-1], count) if asked else None
+        if asked and pairs is None:
+            st.warning(f"The link asks for the rows {asked[-1][:40]!r}; {NOT_ROWS.format(count - 1)}.")
         else:
             state["between_rows"] = pairs
-    for name, key, most in (("image", "between_from", count), ("seed", "between_seed", 10**6)):
-        text = choices.news(name)
-        if text is None:
-            continue
-        if text.isascii() and text.isdigit() and len(text) < 8 and int(text) < most:
-            state[key] = int(text)
-        else:
-            st.warning(f"The link asks for {name} {text[:20]!r}; it is a whole number from 0 to {most - 1}.")
+    choices.number("image", "between_from", None, count)
+    choices.number("seed", "between_seed", 0, 10**6)
+    choices.read_draw()
 
 
 def parsed(text: str, count: int) -> list[Pair] | None:
     """Rows as the address has them; None if they are none."""
+    if text == NO_ROWS:
+        return []
     if not re.fullmatch(r"\d{1,7}-\d{1,7}(,\d{1,7}-\d{1,7})*", text, re.ASCII):
         return None
     pairs = [tuple(map(int, part.split("-"))) for part in text.split(",")]
@@ -43,16 +41,10 @@ def parsed(text: str, count: int) -> list[Pair] | None:
 
 def path(entries: list[Entry]) -> str:
     """Let the person choose the kind of way; the smoothest needs decoders with a mean that can be followed."""
-    asked, state = choices.news("path"), st.session_state
     why = {entry.checkpoint.name: between.unfollowed(entry) for entry in entries}
     name = next((name for name, reason in why.items() if reason), "")
     kinds = [kind for kind in KINDS if kind != "smoothest" or not name]
-    if asked in kinds:
-        state["between_path"] = asked
-    elif asked is not None:
-        st.warning(f"The link asks for the path {asked[:30]!r}; there is only {', '.join(kinds)}.")
-    if state.get("between_path") not in kinds:
-        state["between_path"] = "linear"
+    choices.word("path", "between_path", kinds, "linear")
     said = (
         f"Without the way of least change, which follows the decoder's gradients: {name} {why[name]}." if name else None
     )
@@ -142,7 +134,8 @@ def write_address(entries: list[Checkpoint], kind: str, shown: list[Pair], seed:
         checkpoint=entries[0].name,
         **{"with": [entry.name for entry in entries[1:]] or holes_chosen.NONE},
         path=kind,
-        rows=",".join(f"{i}-{j}" for i, j in shown),
+        rows=",".join(f"{i}-{j}" for i, j in shown) or NO_ROWS,
         image=[] if start is None else str(start),
         seed=str(seed),
+        draw=choices.drawn(),
     )

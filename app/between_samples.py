@@ -54,36 +54,3 @@ def sample_grid(name: str, found: Samples) -> str:
         for uri, text, columns in zip(found.pictures, texts, (ACROSS, 1), strict=False)
     )
     return f"<figure class='dreams'><figcaption>{escape(name)}</figcaption><div>{images}</div></figure>"
-
-
-def explanation() -> None:
-    with st.expander("How is this computed?"):
-        st.latex(
-            r"\text{valley} = \min_t \big[ \log p(z_t) - (1 - t) \log p(z_0) - t \log p(z_1) \big], \qquad "
-            r"\log p_\lambda(z) = \log \mathcal{N}(f_\lambda(z); 0, I) + "
-            r"\log \big| \det \tfrac{\partial f_\lambda}{\partial z} \big|"
-        )
-        st.markdown(EXPLANATION)
-
-
-EXPLANATION = r"""
-A row goes from the mean of $q(z|x)$ of one test image to that of another, in 15 steps, each decoded to its mean; the
-strip beneath shows $\log p(z)$ at the steps and at seven places between any two. Its colours mean the same in every row
-(Xu et al. 2019, *On the Necessity and Effectiveness of Learning the Prior of Variational Auto-Encoder*, Figure 2). A
-standard and a jointly trained VAE have different latent spaces: each goes between its own codes, under its own prior. A
-prior that was learned post hoc shares encoder and decoder with its VAE: there one way is judged by both.
-
-- **straight line**: $z_t = (1 - t) z_0 + t z_1$.
-- **great circle**: the directions turn evenly, $|z|$ goes evenly from one end's to the other's.
-- **over the highest pass**: the way whose lowest $\log p(z)$ is highest. Curves of eight sines climb by gradient from
-  four starts; where none beats the straight line, the straight line is kept.
-- **least change of pixels**: the least $\sum_t |g(z_{t+1}) - g(z_t)|^2$, $g$ the decoder's mean, by L-BFGS from the
-  straight line, and never worse than it.
-
-*Deepest valleys* and *smoothest ways* search among 2,000 random pairs, new ones at each press, along straight lines;
-the smoothest only among pairs at least as far apart as half of all, since between near codes every way is smooth.
-
-`vaecore.paths.linear`, `.spherical`, `.highest_valley`, `.smoothest`, `.valley` and `.find_pairs` compute it, and
-`vaecore.aggregate.nearest_images` the nearest training images (Figure 1): the least sum of squared differences from the
-sample's pixels, of a dynamically binarised set from its grey images.
-"""

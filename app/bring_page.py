@@ -5,7 +5,7 @@ from math import isqrt
 
 import streamlit as st
 
-from app import panels, shelf
+from app import choices, panels, shelf
 
 MEGABYTES = 64
 WAYS = {
@@ -26,11 +26,24 @@ WORDS = {
 }
 
 
+def read_way() -> None:
+    choices.word("bring", "bring_way", tuple(WAYS), "zip")
+
+
+def is_open() -> bool:
+    """Whether a way other than the first was chosen."""
+    return st.session_state["bring_way"] != "zip"
+
+
+def write_address(name: str) -> None:
+    choices.write_address(checkpoint=name, bring=st.session_state["bring_way"] if is_open() else "")
+
+
 @st.fragment
 def bring() -> None:
-    way = st.segmented_control(
-        "What do you bring?", list(WAYS), default="zip", format_func=WAYS.get, key="bring_way", required=True
-    )
+    way = st.segmented_control("What do you bring?", list(WAYS), format_func=WAYS.get, key="bring_way", required=True)
+    if name := st.session_state.get("checkpoint", ""):
+        write_address(name)
     st.caption(WORDS[way])
     {"zip": of_zip, "files": of_files, "onnx": of_pair}[way]()
 

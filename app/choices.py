@@ -1,11 +1,11 @@
-"""What the person chose, kept in the page's address: `?checkpoint=...&image=...` or `&sample=...`.
-
-Checkpoints to compare with follow, each as `&with=...`.
+"""What the person chose, kept in the page's address; docs/links.md lists what each page keeps there.
 
 The address is read when it is not what the page itself wrote: a link was opened, edited, or the browser went back.
+Then each name is news once, until the page writes the address anew; what a link leaves out is as at first. An empty
+address is the menu's: all stays as it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,6 +15,13 @@ from app.session import Checkpoint, Pick
 KINDS = ("image", "sample")
 MOST = 9  # guests beside one checkpoint
 FARTHEST = 1000.0  # of a z that a link may pin
+KEPT = ("tour", "note")  # of the frame, not of a page: what a page writes leaves them in the address
+
+
+def arrive(page: str) -> None:
+    """To be called before a page is drawn: on a page that was not shown before, all that the address says is news."""
+    if st.session_state.get("page") != page:
+        st.session_state.update(page=page, address={}, heard=set())
 
 
 def news(name: str) -> str | None:
@@ -24,18 +31,74 @@ def news(name: str) -> str | None:
 
 
 def all_news(name: str) -> list[str] | None:
-    """All that the address says under this name; None if that is what the page wrote."""
-    values = st.query_params.get_all(name)
-    return None if values == st.session_state.get("address", {}).get(name, []) else values
+    """All that a new address says under this name, nothing if it leaves it out; None if the address is not new."""
+    if not len(st.query_params):
+        return None
+    state, values = st.session_state, st.query_params.get_all(name)
+    heard, known = state.get("heard"), state.setdefault("address", {})
+    if name in heard if heard is not None else values == known.get(name, []):
+        return None
+    known[name] = values
+    if heard is not None:
+        heard.add(name)
+    return values
+
+
+def word(name: str, key: str, options: Collection[str], default: str) -> None:
+    """Keep in the session, under `key`, which of the options a link asks for; say so if there is no such thing."""
+    values, state = all_news(name), st.session_state
+    asked = values[-1] if values else default
+    if values is not None and asked in options:
+        state[key] = asked
+    elif values is not None:
+        st.warning(f"The link asks for {name} {asked[:30]!r}; there is only {', '.join(options)}.")
+    if state.get(key) not in options:
+        state[key] = default
+
+
+def number(name: str, key: str, default: int | None, end: int, least: int = 0) -> None:
+    """Keep in the session, under `key`, the whole number below `end` that a link asks for; say so if it is none."""
+    values, state = all_news(name), st.session_state
+    if values:
+        text = values[-1]
+        if text.isascii() and text.isdigit() and len(text) < 11 and least <= int(text) < end:
+            state[key] = int(text)
+        else:
+            st.warning(f"The link asks for {name} {text[:20]!r}; it is a whole number from {least} to {end - 1}.")
+    elif values is not None:
+        state[key] = default
+    state.setdefault(key, default)
 
 
 def write_address(**wanted: str | list[str]) -> None:
     """Make the address a link to what is on the screen."""
-    lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items()}
+    lists = {name: [value] if isinstance(value, str) else value for name, value in wanted.items() if value}
+    lists |= {name: st.query_params.get_all(name) for name in KEPT}
     address = {name: values for name, values in lists.items() if values}
-    st.session_state["address"] = address
-    if {name: st.query_params.get_all(name) for name in st.query_params} != address:
+    before, state = st.session_state.get("address", {}), st.session_state
+    # A link from a page to itself, as between two steps of the tour, changes the query but not what the browser shows.
+    stale = before.get("tour", address.get("tour")) != address.get("tour")
+    state.update(address=address, heard=None)
+    if stale or {name: st.query_params.get_all(name) for name in st.query_params} != address:
         st.query_params.from_dict(address)
+
+
+def read_draw() -> None:
+    """Take the seed by which a link draws the strip's images."""
+    number("draw", "draw", 0, 10**6)
+
+
+def drawn() -> str:
+    """That seed as the address has it: nothing where it is as at first."""
+    return str(seed) if (seed := st.session_state.get("draw", 0)) else ""
+
+
+def keep(name: str, value: str | None) -> None:
+    """Write one of KEPT into the address beside what stands there, or, without a value, take it out."""
+    if value is not None:
+        st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
 
 
 def checkpoint(found: dict[str, Checkpoint]) -> Checkpoint | None:
@@ -85,7 +148,7 @@ def guests(found: dict[str, Checkpoint], host: Checkpoint, company: Company = EX
     key, state = company.key, st.session_state
     fitting = [name for name, entry in found.items() if company.fits(entry, host)]
     asked = all_news("with")
-    if asked is not None and len(st.query_params):  # an empty address is the menu's: all stays as it was
+    if asked is not None:
         state[key] = list(dict.fromkeys(name for name in asked if name in fitting))[: company.most]
         if strange := [name for name in asked if name not in fitting and name != host.name]:
             names = ", ".join(repr(name[:60]) for name in strange[:3])
@@ -140,7 +203,7 @@ def choose(kind: str, index: object) -> None:
 def read_place(digest: str) -> None:
     """Take the z that a link pins in the latent plane of a checkpoint; say so if it is none."""
     asked = all_news("z")
-    if asked is None or not len(st.query_params):  # an empty address is the menu's: all stays as it was
+    if asked is None:
         return
     z = pair(asked[-1].split(",")) if asked else None
     if asked and z is None:

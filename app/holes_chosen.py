@@ -13,7 +13,7 @@ At = tuple[str, object]  # ("low", rank) of a low posterior sample, or ("z", (z1
 
 def preferred(found: dict[str, Checkpoint]) -> None:
     """Where nothing was chosen yet: the first standard VAE that has a learned prior beside it."""
-    if "checkpoint" in st.session_state or choices.news("checkpoint") is not None:
+    if "checkpoint" in st.session_state or "checkpoint" in st.query_params:
         return
     learned = [entry for entry in found.values() if sort(entry) in ("post-hoc", "joint")]
     for name, entry in found.items():
@@ -38,7 +38,7 @@ def others(found: dict[str, Checkpoint], host: Checkpoint) -> list[Checkpoint]:
     fitting, state = [name for name, entry in found.items() if fits(entry, host)], st.session_state
     asked = choices.all_news("with")
     kept = [name for name in state.get("prior_with", []) if name in fitting]
-    if asked and len(st.query_params):
+    if asked:
         kept = [name for name in dict.fromkeys(asked) if name in fitting][:MOST]
         if strange := [name for name in asked if name not in (*fitting, host.name, NONE)]:
             st.warning(f"The link asks to compare with {strange[0][:60]!r}, which is not here or does not fit.")
@@ -71,13 +71,14 @@ def usual(found: dict[str, Checkpoint], host: Checkpoint, fitting: list[str]) ->
 
 
 def read_seed() -> int:
-    state, text = st.session_state, choices.news("seed")
-    if text is not None:
-        if text.isascii() and text.isdigit() and len(text) < 7:
-            state["prior_seed"] = int(text)
-        else:
-            st.warning(f"The link asks for the seed {text[:20]!r}; it is a whole number.")
-    return state.setdefault("prior_seed", 0)
+    choices.number("seed", "prior_seed", 0, 10**6)
+    return st.session_state["prior_seed"]
+
+
+def read_pairs() -> None:
+    """Whether a link asks for the closest pairs, which take long."""
+    if (asked := choices.all_news("pairs")) is not None:
+        st.session_state["prior_pairs"] = bool(asked)
 
 
 def draw_others() -> None:
@@ -131,13 +132,8 @@ def choose_z(z: object) -> None:
 
 def shown_map(entries: list[Entry], names: dict[str, str]) -> Entry:
     """Let the person choose whose map is drawn."""
-    state, asked, keys = st.session_state, choices.news("map"), [entry.checkpoint.name for entry in entries]
-    if asked in keys:
-        state["prior_map_of"] = asked
-    elif asked is not None:
-        st.warning(f"The link asks for the map of {asked[:60]!r}, which is not among the checkpoints that are shown.")
-    if state.get("prior_map_of") not in keys:
-        state["prior_map_of"] = keys[0]
+    keys = [entry.checkpoint.name for entry in entries]
+    choices.word("map", "prior_map_of", keys, keys[0])
     if len(keys) == 1:
         return entries[0]
     name = st.segmented_control(
@@ -154,5 +150,6 @@ def write_address(entries: list[Checkpoint], shown: Entry | None, seed: int, at:
         **{"with": [entry.name for entry in entries[1:]] or NONE},
         map=shown.checkpoint.name if shown and shown.checkpoint != entries[0] else [],
         seed=str(seed),
+        pairs="1" if st.session_state.get("prior_pairs") else [],
         z=str(value) if kind == "low" else ",".join(f"{part:g}" for part in value),
     )

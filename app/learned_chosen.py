@@ -52,7 +52,7 @@ class Selection(NamedTuple):
 
 def preferred(found: dict[str, Checkpoint]) -> None:
     """Where nothing was chosen yet: a checkpoint of the paper's systems, else one of more than two dimensions."""
-    if "checkpoint" in st.session_state or choices.news("checkpoint") is not None:
+    if "checkpoint" in st.session_state or "checkpoint" in st.query_params:
         return
     usable = [
         one for one in found.values() if not one.problem and one.dataset and not session.can_download(one.dataset)
@@ -64,29 +64,17 @@ def preferred(found: dict[str, Checkpoint]) -> None:
 
 def read_link() -> None:
     """Take what a link asks for; say so if there is no such thing."""
-    state = st.session_state
     for name, options in WORDS.items():
-        wanted, key = choices.news(name), f"learned_{name}"
-        if wanted in options:
-            state[key] = wanted
-        elif wanted is not None:
-            st.warning(f"The link asks for {name} {wanted[:30]!r}; there is only {', '.join(options)}.")
-        state.setdefault(key, options[0])
+        choices.word(name, f"learned_{name}", options, options[0])
     for name, (first, end) in NUMBERS.items():
-        wanted, key = choices.news(name), f"learned_{name}"
-        least = learned_clusters.FEWEST if name == "k" else 0
-        if wanted is not None:
-            if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 and least <= int(wanted) < end:
-                state[key] = int(wanted)
-            else:
-                st.warning(f"The link asks for {name} {wanted[:20]!r}; it is a whole number from {least} to {end - 1}.")
-        state.setdefault(key, first)
-    if (text := choices.news("select")) is not None:
-        state["learned_select"] = parsed(text)
-        if state["learned_select"] is None:
-            st.warning(f"The link asks for the selection {text[:40]!r}, which cannot be read.")
-    if choices.news("probe") is not None:
-        state["learned_probe"] = True
+        choices.number(name, f"learned_{name}", first, end, learned_clusters.FEWEST if name == "k" else 0)
+    state = st.session_state
+    if (asked := choices.all_news("select")) is not None:
+        state["learned_select"] = parsed(asked[-1]) if asked else None
+        if asked and state["learned_select"] is None:
+            st.warning(f"The link asks for the selection {asked[-1][:40]!r}, which cannot be read.")
+    if (asked := choices.all_news("probe")) is not None:
+        state["learned_probe"] = bool(asked)
 
 
 def parsed(text: str) -> Selection | None:

@@ -61,25 +61,3 @@ PROBED = (
     "The labels are drawn at random, not class by class, so that 100 of them vary much with the seed; the paper's are "
     "means of 5 draws."
 )
-EXPLANATION = r"""
-A code is the mean of $q(z|x)$. Of a dynamically binarised set the image is the grey one with its pixels thresholded at
-0.5, as in the paper's code, which averages 50 draws of $q(z|x)$ instead: the same but for noise of $1/\sqrt{50}$ of its
-standard deviation. Of flows and refined posteriors only the codes that `python -m vaecore analyse` stored are shown.
-*Training* images are all that are not test images, also those held out for validation.
-
-**Maps.** PCA turns all codes of the split; t-SNE (van der Maaten & Hinton 2008; from PCA, perplexity 30, 1,000
-iterations) and UMAP (McInnes et al. 2018; 15 neighbours, 500 epochs) map a part that is stratified by label. A seed
-gives the same map on every run; it is kept in the checkpoint's folder, and refused once the weights are others. Two
-dimensions are never projected. What t-SNE and UMAP say is who lies near whom, not how far apart groups are.
-
-**Colours.** *Cluster*: K-means of the training codes, in the colour of its label. *Error*: whether that label is the
-image's own. *KL*: $\mathrm{KL}(q(z|x) \,\|\, p(z))$, in closed form or, where there is none, from 16 draws.
-*Uncertainty*: a GPVAE's $\mathrm{Tr}\,V(f) + \mathrm{Tr}\,V(h)$; of other encoders, which give none, the mean log
-variance of $q(z|x)$ over the dimensions of z.
-
-**Reconstructions** are the decoder's mean at the code (Ma et al. 2019, *MAE: Mutual Posterior-Divergence Regularization
-for Variational AutoEncoders*, Figure 2); samples are its mean at $z \sim p(z)$ (Figures 3 and 6). The small images of a
-map are fetched where the pointer rests, 48 around it, so that 70,000 need not be sent.
-
-`vaecore.embedding`, `vaecore.learned` and `vaecore.evaluation.divergences` compute it.
-"""

@@ -234,36 +234,3 @@ def nothing_to_show(checkpoint: Checkpoint | None) -> None:
         f"The latent space of {checkpoint.name} has {checkpoint.latent} dimensions. The exact posterior needs D = 2: "
         "only there can the integral over all z be done outright. Choose a checkpoint with two."
     )
-
-
-def explanation() -> None:
-    with st.expander("How is this computed?"):
-        st.markdown(LINES)
-        st.latex(r"\log p(x) = \underbrace{\mathrm{ELBO}(q)}_{\text{bound}} + \mathrm{KL}(q(z|x)\,\|\,p(z|x))")
-        st.latex(
-            r"\mathrm{KL}(q\,\|\,p) = \underbrace{\mathrm{KL}(q^*\,\|\,p)}_{\text{approximation gap}} + "
-            r"\underbrace{\mathrm{KL}(q\,\|\,p) - \mathrm{KL}(q^*\,\|\,p)}_{\text{amortization gap}}"
-        )
-        st.markdown(EXPLANATION)
-
-
-LINES = """
-A diagonal Gaussian q is drawn by its ellipses of 1, 2 and 3 standard deviations. Any other q (a mixture, a flow, a
-Gaussian of full covariance) is drawn by lines of equal density, where log q has dropped by 0.5, 2 and 4.5 nats from its
-peak: of a Gaussian these are the very same ellipses. Where much of q lies lower still, a thin line encloses
-98.9 % of it, what 3 sigma hold of a Gaussian. More than two q in one picture are drawn by their outermost lines alone.
-"""
-EXPLANATION = """
-$q^*$ is the diagonal Gaussian with the least $\\mathrm{KL}(q^*\\,\\|\\,p(z|x))$ for this one image (Cremer et al. 2018,
-*Inference Suboptimality in Variational Autoencoders*).
-
-With two latent dimensions the integral over $z$ can be done outright. The decoder is evaluated once on a grid over the
-latent plane; its maxima and the encoder's mean start an ascent, and each mode is then integrated on a fine patch of its
-own, halving the step until two results agree. The uncertainty beside a number is that integration's own estimate.
-
-The two parts are given only where q is a diagonal Gaussian. A mixture, a flow or a full covariance can be nearer to
-$p(z|x)$ than $q^*$, and an amortization gap would then be negative: there the whole gap stands beside that of $q^*$.
-
-`vaecore.exact.split_gap` gives $\\log p(x)$, the ELBO and both gaps; `vaecore.exact.true_posterior` the posterior;
-`vaecore.exact.best_gaussian` $q^*$; `vaecore.evaluation.log_evidence` the IWAE bound (Burda et al. 2016).
-"""

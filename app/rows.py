@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import choices, figures, jobs, panels, ranking, session, survey, widgets, words
+from app import choices, figures, jobs, panels, ranking, session, survey, watching, widgets, words
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
@@ -41,12 +41,21 @@ def no_images(checkpoint: Checkpoint, sentence: str) -> None:
             panels.download(checkpoint.dataset)
 
 
-def offer(checkpoint: Checkpoint, known: Survey | None, images: int) -> Callable[[], None]:
+def analysis(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None] | None:
+    """The analysis as it runs, or the offer to start it, or to go on after the first `done` of the images."""
+    job = jobs.analysis_of(checkpoint.folder)
+    if job and job.active:
+        watching.follow(job.kind, job.target, f"Computing the exact posteriors of {checkpoint.name}")
+        return None
+    watching.ended(job)
+    return offer(checkpoint, done, images) if done < images else None
+
+
+def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     """The button that starts the analysis, or goes on with it. What is returned adds how long that will take.
 
     That is measured, so it comes last: the page's pictures do not wait for it.
     """
-    done = known.exact if known else 0
     text, way = st.columns([5, 1], vertical_alignment="center")
     slot = text.empty()
     if done:
@@ -89,9 +98,9 @@ def controls(known: Survey) -> tuple[str, str, bool]:
     """The score, the measure, and whether dots are coloured by class."""
     scores, measures = survey.choices_of(known)
     default = "sum" if "sum" in scores else scores[0]
-    asked("by", scores, default)
-    asked("measure", measures, measures[0])
-    asked("colour", ["plain", "class"], "plain")
+    choices.word("by", "by", scores, default)
+    choices.word("measure", "measure", measures, measures[0])
+    choices.word("colour", "colour", ["plain", "class"], "plain")
     across, up, colour = st.columns([1.3, 1.5, 0.8], vertical_alignment="bottom")
     kept = {"persist_state": "session"}
     score = across.selectbox("Rank the images by", scores, key="by", format_func=score_title, **kept)
@@ -110,17 +119,6 @@ def score_title(key: str) -> str:
 
 def measure_title(key: str) -> str:
     return MEASURES[key].name
-
-
-def asked(name: str, options: list[str], default: str) -> None:
-    """Take what a link asks for; say so if there is no such thing."""
-    wanted, state = choices.news(name), st.session_state
-    if wanted in options:
-        state[name] = wanted
-    elif wanted is not None:
-        st.warning(f"The link asks for {name} {wanted[:30]!r}; there is only {', '.join(options)}.")
-    if state.get(name) not in options:
-        state[name] = default
 
 
 def chosen_six(known: Survey, score: str) -> list[int]:
@@ -406,32 +404,3 @@ STYLE = """<style>
 @media (max-width: 640px) { .one .pair, .one dl { padding-left: 4px; } }
 .st-key-six > div { flex: 1 1 168px !important; min-width: 160px; max-width: 270px; }
 </style>"""
-
-
-def explanation() -> None:
-    with st.expander("How is this computed?"):
-        st.latex(
-            r"\mathrm{Tr}\,\mathbb{V}[f(x)] = \psi^m(x)^\top \Big(\sum_j \Sigma_j\Big)\, \psi^m(x), \qquad "
-            r"\mathrm{Tr}\,\mathbb{V}[h(x)] = \psi^s(x)^\top \Big(\sum_j \Gamma_j\Big)\, \psi^s(x)"
-        )
-        st.markdown(EXPLANATION)
-
-
-EXPLANATION = """
-A GPVAE (Kim and Pavlovic 2021) makes the encoder's mean $f$ and scale $h$ random functions of the image; their
-variances say how unsure it is. The paper's claim: where they are high, no single Gaussian fits the true posterior. It
-shows six images. Here all test images are held against the exact posterior, which two latent dimensions allow:
-
-- **exact gap**: $\\mathrm{KL}(q(z|x)\\,\\|\\,p(z|x))$, what the encoder loses on this image;
-- **non-Gaussianity**: the KL of the true posterior from the Gaussian with its own mean and full covariance, which is
-  the nearest one;
-- **modes**: peaks with a valley of at least 1 nat between any two.
-
-*Rank correlation* is Spearman's: 1 if both order the images alike, 0 if they have nothing in common, −1 if they order
-them in reverse. Its interval holds the middle 95 % of 1,000 resamples of the images (seed 0). *With plain rivals
-fixed*: the ranks of the feature norm $|\\psi^m|$, the encoder's variance and the reconstruction error are regressed out
-of both sides first. Both traces grow with the square of the features, so a bright image can look like a hard one; what
-is left then is what the covariances $\\Sigma$ and $\\Gamma$ know beyond that.
-
-`python -m vaecore analyse FOLDER` computes all of it once; `vaecore.ranks` the correlations.
-"""

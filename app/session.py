@@ -135,13 +135,30 @@ def computing() -> "Iterator[None]":
 
 def folders() -> list[Path]:
     """Where checkpoints are looked for: what ships, was trained here, was brought, and what the environment names."""
-    named = os.environ.get("VAESCOPE_CHECKPOINTS", "")
-    return [
-        ROOT / "pretrained",
-        runs_folder(),
-        ROOT / "brought",
-        *(Path(part) for part in named.split(os.pathsep) if part),
-    ]
+    return [ROOT / "pretrained", runs_folder(), ROOT / "brought", *named_folders()[0]]
+
+
+def named_folders() -> tuple[list[Path], dict[str, str]]:
+    """The folders that VAESCOPE_CHECKPOINTS names, of a URL its copy, and why which URL cannot be read."""
+    from vaecore.mirror import URL, places
+
+    found, problems = [], {}
+    for place in places(os.environ.get("VAESCOPE_CHECKPOINTS", "")):
+        if not URL.match(place):
+            found.append(Path(place))
+            continue
+        copy = mirror(place)
+        if problem := copy.refresh():
+            problems[copy.shown] = problem
+        found.append(copy.folder)
+    return found, problems
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def mirror(url: str):  # noqa: ANN201
+    from vaecore.mirror import Mirror
+
+    return Mirror(url)
 
 
 def runs_folder() -> Path:
@@ -158,6 +175,8 @@ def checkpoints() -> dict[str, Checkpoint]:
         name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
         stamps = tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()) if file.is_file())
         found[name] = replace(read_checkpoint(str(folder), stamps), name=name)
+    for url, problem in named_folders()[1].items():
+        found[url] = Checkpoint(url, Path(url), problem=problem)
     return found
 
 

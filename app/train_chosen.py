@@ -18,8 +18,33 @@ def run(found: "list[Standing]") -> "Standing | None":
         choose(asked)
     elif asked:
         st.warning(f"The link asks for the run {asked[:60]!r}, which is not here.")
+    if (epoch := choices.news("epoch")) is not None:
+        read_epoch(epoch)
     name = st.session_state.get("train_run")
     return names.get(name) or (found[0] if found else None)
+
+
+def read_epoch(text: str) -> None:
+    """The epoch that a link shows of a finished run; a run that has no pictures of it shows its last."""
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        st.session_state["train_at"] = int(text)
+    else:
+        st.warning(f"The link asks for the epoch {text[:20]!r}; it is a whole number from 1.")
+
+
+def read_form(systems: list[str], sets: list[str]) -> None:
+    """The system and the data set with which a link opens the form."""
+    choices.word("system", "train_recipe", systems, systems[0])
+    choices.word("data", "train_dataset", sets, sets[0])
+    st.session_state["train_first"] = (systems[0], sets[0])
+
+
+def write_address(name: str, last: int | None = None) -> None:
+    """The run; the epoch that is shown of it where it is not the last; the form's system and data set."""
+    state = st.session_state
+    at, chosen = state.get("train_at"), (state["train_recipe"], state["train_dataset"])
+    form = dict(zip(("system", "data"), chosen, strict=True)) if chosen != state["train_first"] else {}
+    choices.write_address(run=name, epoch=str(at) if last and at and at != last else "", **form)
 
 
 def choose(name: str) -> None:

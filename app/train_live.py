@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import panels, train_pictures, train_words, training
+from app import panels, train_chosen, train_pictures, train_words, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ def follow(folder: "Path") -> None:
         if one.state != "waiting":
             said = "ends it, and makes a checkpoint of its best epoch so far"
             button("Stop and keep", "stop", lambda: training.end(folder, keep=True), said, off or not one.epochs)
+    st.caption("A pause ends the process and frees its core; Resume goes on from the last whole epoch.")
     train_pictures.show(one, None)
 
 
@@ -39,7 +40,11 @@ def rest(one: "Standing") -> None:
     if one.state == "failed":
         st.error(f"The run failed. {one.sentence}")
     said = train_words.sentence(one)
-    st.caption(f"{said}. Its last whole epoch is kept." if one.epochs and one.state != "done" else f"{said}.")
+    st.caption(
+        f"{said}. Its last whole epoch is kept, and Resume goes on from there."
+        if one.epochs and one.state != "done"
+        else f"{said}."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         (finished if one.state == "done" else unfinished)(one)
     player(one)
@@ -111,6 +116,7 @@ def player(one: "Standing") -> None:
     """The lesson: a run's epochs one after another."""
     epochs = list(training.shots(one.folder))
     if len(epochs) < 2:
+        train_chosen.write_address(one.folder.name)
         train_pictures.show(one, None)
     else:
         (playing if st.session_state.get("train_playing") else still)(one, epochs)
@@ -145,23 +151,5 @@ def controls(one: "Standing", epochs: list[int]) -> None:
         st.rerun()
     with slider:
         at = st.select_slider("Epoch", epochs, key="train_at")
+    train_chosen.write_address(one.folder.name, epochs[-1])
     train_pictures.show(one, at)
-
-
-def explanation() -> None:
-    with st.expander("How is this computed?"):
-        st.markdown(EXPLANATION)
-
-
-EXPLANATION = """
-A run is a process of its own, `python -m vaecore train`, which writes its folder `runs/NAME.partial`: a line for each
-epoch, a snapshot of what is shown here, and the weights with the optimiser's moments after each whole epoch. From these
-a run that was paused, or killed at any moment, goes on, and on a CPU ends with the very same weights, bit for bit. As
-many runs work at once as the variable `VAESCOPE_RUNS_AT_ONCE` says (one by default); the others wait for their turn.
-
-The curves: the training's is what the recipe maximises, averaged over an epoch while the weights move; the held-out
-one is the mean ELBO, one sample an image, of two terms: $E_q[\\log p(x|z)]$ and $\\mathrm{KL}(q(z|x)\\,\\|\\,p(z))$.
-The checkpoint keeps the epoch with the highest held-out ELBO. The samples are the decoder's means at draws of the
-prior, by the same noise at every epoch. The posterior is $\\log p(x, z)$ of the first test image on a grid that closes
-in on its bulk; the exact one, with its integral, is on the page of the posterior.
-"""

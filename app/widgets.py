@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from app import figures
@@ -21,7 +22,8 @@ def declared(name: str, root: str, parts: tuple[str, ...] = ()) -> "ComponentRen
     return st.components.v2.component(name, html=f'<div class="{root}"></div>', css=css, js=js)
 
 
-_MAP, _STRIP = declared("latent_map", "map"), declared("thumbnails", "strip")
+_MAP = declared("latent_map", "map", ("latent_map_colours", "ramp"))
+_STRIP = declared("thumbnails", "strip")
 
 
 def send_codes(name: str, codes: Codes) -> None:
@@ -30,9 +32,20 @@ def send_codes(name: str, codes: Codes) -> None:
     _MAP(key=f"codes-{name}", data={"cloud": name, "points": figures.packed(codes.loc, "f4"), "labels": labels})
 
 
-def latent_map(name: str, pick: Pick, frame: figures.Frame | None, on_pick: Callable[[int], None]) -> None:
-    """The map of the codes sent under `name`: the picked one ringed, the picture's frame drawn."""
+def send_values(name: str, values: np.ndarray) -> None:
+    """Hand a number for each code [N], NaN where there is none, to the browser, where a colour scale finds them."""
+    _MAP(key=f"values-{name}", data={"colouring": name, "values": figures.packed(values, "f4")})
+
+
+def latent_map(
+    name: str, pick: Pick, frame: figures.Frame | None, on_pick: Callable[[int], None], scale: dict | None = None
+) -> None:
+    """The map of the codes sent under `name`: the picked one ringed, the picture's frame drawn.
+
+    Its dots are coloured by label, or by the numbers sent under the name of a `scale`.
+    """
     data = {"cloud": name, "chosen": pick.index, "frame": frame, "what": NAMES[pick.kind], "colours": figures.CLASSES}
+    data["scale"] = scale
     _MAP(key="map", data=data, on_pick_change=lambda: on_pick(st.session_state["map"]["pick"]))
 
 
@@ -43,9 +56,11 @@ def strip(
     pick: Pick,
     on_pick: Callable[[int], None],
     key: str = "strip",
+    captions: list[str] | None = None,
 ) -> None:
-    """A row of small images, each a button."""
+    """A row of small images, each a button, with a line of text beneath if there are captions."""
     data = {"sprite": sprite, "indices": indices, "labels": labels, "chosen": pick.index, "what": NAMES[pick.kind]}
+    data["captions"] = captions
     _STRIP(key=key, data=data, on_pick_change=lambda: on_pick(st.session_state[key]["pick"]))
 
 

@@ -284,6 +284,25 @@ def test_a_full_disk_leaves_nothing(files: Files, root: Path, monkeypatch: pytes
     assert list(root.glob("*")) + list(root.glob(".*")) == []
 
 
+def test_more_than_may_be_kept_is_refused_with_what_to_delete(
+    files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAESCOPE_BROUGHT_MB", "0")
+    refused(lambda: imports.from_zip(zipped(files), root), "may take 0 MB in all.*too large alone", root)
+    monkeypatch.setenv("VAESCOPE_BROUGHT_MB", "1")
+    kept = imports.from_zip(zipped(files), root, "first")
+    (kept / "analysis.safetensors").write_bytes(bytes(10**6))  # what is computed later counts too
+    with pytest.raises(BadFile, match=r"Delete one on the page of checkpoints; the largest are first \(1\.\d MB\)"):
+        imports.from_zip(zipped(files), root, "second")
+    assert [file.name for file in root.iterdir()] == ["first"]
+    shelf.remove(kept)
+    assert imports.from_zip(zipped(files), root, "second").name == "second"
+    monkeypatch.setenv("VAESCOPE_BROUGHT_MB", "much")
+    with pytest.raises(BadFile, match="must be a whole number of megabytes"):
+        imports.from_zip(zipped(files), root, "third")
+    assert [file.name for file in root.iterdir()] == ["second"]
+
+
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """The same bytes, some of them changed, removed, doubled or put elsewhere."""
     for _ in range(rng.choice((1, 1, 2, 8))):
@@ -321,11 +340,22 @@ def spoilt(files: Files, turn: int, rng: random.Random) -> bytes:
     return whole[:listed] + mutated(whole[listed:], rng)
 
 
+def peak(reset: bool = False) -> int | None:
+    """The most bytes that this process has held since the last reset, where Linux tells."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
+    except (OSError, StopIteration):
+        return None
+
+
 def test_ten_thousand_mutations_end_in_a_sentence_or_a_checkpoint(
     files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda handle: None)
-    rng, taken = random.Random(0), 0
+    rng, taken, before = random.Random(0), 0, peak(reset=True)
     for turn in range(10_000):
         content = spoilt(files, turn, rng)
         try:
@@ -335,6 +365,8 @@ def test_ten_thousand_mutations_end_in_a_sentence_or_a_checkpoint(
             assert 10 < len(str(refusal)) < 700  # noqa: PT017
     assert not list(root.glob("*"))
     assert not list(root.glob(".*"))
+    if before is not None:
+        assert peak() - before < imports.MOST_COPIES * imports.LARGEST_UNPACKED
     assert 200 < taken < 5000  # some mutations change a number alone: both ways are walked
 
 

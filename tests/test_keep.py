@@ -136,7 +136,7 @@ def test_names_of_files_are_harmless() -> None:
     assert keep.file_name("...") == "view"
 
 
-PAGES = ("posterior", "unsure", "learned", "between", "prior", "train", "checkpoints")
+PAGES = ("home", "tour", "posterior", "unsure", "learned", "between", "prior", "health", "train", "checkpoints")
 
 
 @pytest.mark.parametrize("page", PAGES)

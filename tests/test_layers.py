@@ -13,7 +13,8 @@ ORDER = (
     "datasets distributions mutual weightnorm flows made resnets normed_resnets nets realnvp safefiles shelf runs "
     "standing parallel encoders priors processes pixelcnn lossy decoders vae refine objectives options mae ranks "
     "exact paths recipes onnx cards checkpoints imports averaging beginning resuming training pace clusters "
-    "evaluation snapshots recording aggregate analysis learned embedding timing tables memory __init__ __main__"
+    "evaluation snapshots recording aggregate verdicts health analysis learned embedding timing tables memory "
+    "__init__ __main__"
 ).split()
 
 

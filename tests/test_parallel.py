@@ -16,10 +16,10 @@ from vaecore import checkpoints, standing
 from vaecore.parallel import Workers, current, started_together
 
 ROOT = Path(__file__).parents[1]
-# One of each kind of schedule, and of each way to begin.
-RECIPES = ("vae", "sa", "rme", "gpvae", "vampprior", "rnvp-p", "mae")
+RECIPES = tuple(vaecore.RECIPES)
 OPTIONS = {"rnvp-p": {"depth": 2, "training": "iterative", "rounds": 2}, "rme": {"components": 3}, "sa": {"steps": 2}}
 EPOCHS = 2
+NATS = {"resnet-af": 8.0}  # its first epochs differ by as much from seed to seed: -60.8 to -52.9 among five
 
 TOGETHER = """
 import json, sys
@@ -104,7 +104,7 @@ def test_two_processes_learn_as_one(together: dict, name: str) -> None:
     for one, two in zip(alone, found["history"], strict=True):
         # Their noise differs, and so do hinges and pairs, which each process has of its own half.
         for curve in ("train_elbo", "valid_elbo"):
-            assert two[curve] == pytest.approx(one[curve], rel=0.05, abs=0.5), curve
+            assert two[curve] == pytest.approx(one[curve], rel=0.05, abs=NATS.get(name, 0.5)), curve
 
 
 def test_the_gradient_is_that_of_the_whole_batch(together: dict) -> None:
@@ -132,6 +132,26 @@ def test_torchrun_trains_one_model_and_the_first_process_writes(tmp_path: Path) 
     assert second.stdout == ""
     assert checkpoints.read_metrics(folder)["training"]["processes"] == 2
     assert vaecore.load(folder).config["data_shape"] == list(SHAPE)
+    assert [line["epoch"] for line in standing.read(folder).epochs] == [1, 2]
+
+
+def test_the_launcher_itself_trains_one_model(tmp_path: Path) -> None:
+    """torchrun, as the README has it."""
+    folder = tmp_path / "launched"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vaecore"]
+    command += ["train", "vae", "--epochs", "2", "--option", "net=small", "--folder", str(folder), "--device", "cpu"]
+    ended = subprocess.run(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["folder"] == str(folder)
+    assert checkpoints.read_metrics(folder)["training"]["processes"] == 2
     assert [line["epoch"] for line in standing.read(folder).epochs] == [1, 2]
 
 

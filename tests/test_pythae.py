@@ -25,13 +25,13 @@ Files = dict[str, bytes]
 class Theirs(nn.Module):
     """pythae 0.1.2's default networks, by the names of its state_dict."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: int = 16) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.Module(), nn.Module()
-        self.encoder.layers = nn.ModuleList([nn.Sequential(nn.Linear(16, 512), nn.ReLU())])
+        self.encoder.layers = nn.ModuleList([nn.Sequential(nn.Linear(pixels, 512), nn.ReLU())])
         self.encoder.embedding, self.encoder.log_var = nn.Linear(512, LATENT), nn.Linear(512, LATENT)
         self.decoder.layers = nn.ModuleList(
-            [nn.Sequential(nn.Linear(LATENT, 512), nn.ReLU()), nn.Sequential(nn.Linear(512, 16), nn.Sigmoid())]
+            [nn.Sequential(nn.Linear(LATENT, 512), nn.ReLU()), nn.Sequential(nn.Linear(512, pixels), nn.Sigmoid())]
         )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

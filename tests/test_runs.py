@@ -186,8 +186,9 @@ begun = time.monotonic()
 assert run(place / "whole") == 0
 took = time.monotonic() - begun
 kills = 0
-while not (place / "killed").exists() and kills < 10:
-    status = run(place / "killed", chance.uniform(0, 0.6 * took))
+while not (place / "killed").exists() and kills < 16:
+    # Short beside the whole, so that there are many moments even where the computer is four times faster by now.
+    status = run(place / "killed", chance.uniform(0, 0.25 * took))
     assert status in (0, signal.SIGKILL), status
     kills += status == signal.SIGKILL
     state = standing.read(place / "killed").state
@@ -204,7 +205,7 @@ def test_killed_at_any_moment_it_ends_with_the_very_same_weights(tmp_path: Path,
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr
     kills, whole, killed = ended.stdout.split()
-    assert int(kills) >= 2
+    assert int(kills) >= 3
     assert whole == killed
     last = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("whole", "killed")]
     assert last[0] == last[1]
@@ -231,7 +232,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_its_last_epoch(
         train(folder, 4)
     found = standing.read(folder)
     assert found.state == "failed"
-    assert "No space left on device" in found.sentence
+    assert found.sentence.startswith("The disk is full: No space left on device. Make room and resume")
     assert (runs.partial_of(folder) / runs.END).stat().st_size == size  # it asked the disk for nothing
     monkeypatch.setattr(resuming, "write_tensors", write)
     train(folder, 4)

@@ -262,3 +262,22 @@ def test_curves_show_where_they_end() -> None:
     figure = figures_training.loss_figure(curves, 3, at=2)
     assert figure.layout.shapes[0].x0 == 2
     assert figures_training.reach_of([np.array([[3.5, -7.2]])]) == 8.0
+
+
+def test_epoch_and_form_stand_in_the_link(trained: Path, begun: list) -> None:  # noqa: ARG001
+    copied(trained)
+    address = {"run": "finished", "epoch": "1", "system": "gpvae", "data": "dynamic_digits"}
+    app = opened(**address)
+    assert not app.warning
+    assert app.select_slider[0].value == 1
+    assert {box.key: box.value for box in app.selectbox}["train_recipe"] == "gpvae"
+    assert {name: app.query_params[name] for name in app.query_params} == address
+    app.select_slider[0].set_value(3).run()
+    assert "epoch" not in app.query_params
+
+
+@pytest.mark.parametrize(("name", "value"), [("epoch", "x"), ("system", "<b>"), ("data", "nothing")])
+def test_what_a_link_to_the_page_asks_wrongly_is_named(name: str, value: str, begun: list) -> None:  # noqa: ARG001
+    app = opened(**{name: value})
+    assert value in app.warning[0].value
+    assert name not in app.query_params

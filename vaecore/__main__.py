@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
     add_embed(commands)
     add_aggregate(commands)
+    add_health(commands)
     add_learned(commands)
     add_bench(commands)
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
@@ -135,6 +136,17 @@ def add_aggregate(commands: argparse._SubParsersAction) -> None:
     aggregate.add_argument("--n-z", type=count, default=1, help="draws of z for each of them (the paper: 10)")
     aggregate.add_argument("--seed", type=seed, default=0)
     aggregate.add_argument("--device", default="auto")
+
+
+def add_health(commands: argparse._SubParsersAction) -> None:
+    text = "is it healthy? bounds, gap, active units, q(z) against the prior, a verdict on each; JSON on stdout"
+    health = add(commands, "health", run_health, text)
+    health.add_argument("folder")
+    health.add_argument("--split", default="test", help="train, valid or test")
+    health.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
+    health.add_argument("--seed", type=seed, default=0)
+    health.add_argument("--device", default="auto")
+    health.add_argument("--keep", action="store_true", help="write the result into the checkpoint")
 
 
 def add_learned(commands: argparse._SubParsersAction) -> None:
@@ -348,6 +360,19 @@ def run_aggregate(options: argparse.Namespace) -> dict:
         "histogram of the distances to the closest mean": histogram(pairs.distance),
         "histogram of the same, normalised (equation B.2)": histogram(pairs.normalised),
     }
+
+
+def run_health(options: argparse.Namespace) -> dict:
+    from vaecore import checkpoints, health, verdicts
+
+    vae, data = open_checkpoint(options, options.split)
+    found = health.report(vae, data.images, options.seed)
+    found["protocol"] = f"{data.name}, {options.split} split: {found['protocol']}"
+    rows = verdicts.verdicts(found)
+    results = {"headline": verdicts.headline(rows), "verdicts": rows, **found}
+    if options.keep:
+        checkpoints.add_metrics(options.folder, health=results)
+    return {"folder": str(options.folder), **results}
 
 
 def run_learned(options: argparse.Namespace) -> dict:

@@ -13,6 +13,7 @@ When the run is finished FOLDER is a checkpoint, with metrics.jsonl and snapshot
 disk whose flock does, so that a run on another machine can be watched and stopped.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -112,11 +113,16 @@ def told(folder: Path) -> Iterator[None]:
     except Stopped:
         raise
     except Exception as error:
-        plain = isinstance(error, ValueError | OSError)
-        said = str(error) if plain else f"{type(error).__name__}: {error}".split("\n")[0]
+        said = in_words(error)
         if partial_of(folder).is_dir() and not is_alive(folder):
             say_end(partial_of(folder), "failed", said)
         raise
+
+
+def in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full: {error.strerror}. Make room and resume; the last whole epoch, if any, is kept."
+    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}".split("\n")[0]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 // The latent map: every code a dot, coloured by its label, on a canvas. A press rings the nearest code at once; the
 // server follows. Mounted twice: once with the codes, which are kept here, and once, at every change, with the choice.
+// Colours by a number: latent_map_colours.js.
 const clouds = (globalThis.vaescopeClouds ??= new Map())
 const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
@@ -12,6 +13,7 @@ export default function (component) {
   const { data, parentElement } = component
   const root = parentElement.querySelector(".map")
   if (data.points !== undefined) return keep(data, root)
+  if (data.values !== undefined) return keepValues(data, root)
   const map = maps.get(root) ?? mount(root)
   map.send = (index) => component.setTriggerValue("pick", index)
   map.data = data
@@ -109,7 +111,7 @@ function ring(map, index) {
 
 function name(map, index) {
   const label = map.cloud.labels[index]
-  return `${map.data.what} ${index}` + (label === undefined ? "" : `: ${label}`)
+  return `${map.data.what} ${index}` + (label === undefined ? "" : `: ${label}`) + worth(map, index)
 }
 
 // ---- where things are
@@ -128,7 +130,9 @@ function show(map) {
   const style = getComputedStyle(map.root)
   map.ink = style.getPropertyValue("--st-text-color").trim() || style.color
   map.paper = style.getPropertyValue("--st-background-color").trim() || "#fff"
-  const key = [map.data.cloud, width, height, devicePixelRatio, map.ink].join()
+  map.values = colourings.get(map.data.scale?.name)
+  const coloured = [map.data.scale?.name, map.values !== undefined]
+  const key = [map.data.cloud, width, height, devicePixelRatio, map.ink, ...coloured].join()
   if (map.drawn !== key) draw(map)
   map.drawn = key
   describe(map)
@@ -212,6 +216,7 @@ function draw(map) {
   axes(map, pen)
   const { places, labels, count } = map.cloud
   const size = count > 4000 ? 2 : 3.2
+  if (map.data.scale) return dotsByValue(map, pen, size)
   pen.globalAlpha = 0.75
   for (let i = 0; i < count; i++) {
     pen.fillStyle = labels.length ? map.data.colours[labels[i] % 10] : "#8A939C"
@@ -282,14 +287,19 @@ function stroke(map, pen, path, width) {
 
 function describe(map) {
   const { count, labels } = map.cloud
-  const what = `Latent map: the codes of ${count} ${map.data.what}s. Arrow keys go to the nearest code on that side.`
+  const by = map.data.scale ? `, coloured by ${map.data.scale.title}` : ""
+  const what = `Latent map: the codes of ${count} ${map.data.what}s${by}. Arrow keys go to the nearest code on that side.`
   map.canvas.setAttribute("aria-label", what)
+  map.canvas.dataset.colouring = map.values ? map.data.scale.name : ""
   map.canvas.dataset.chosen = map.data.chosen
   const classes = [...new Set(labels)].sort((a, b) => a - b)
-  if (map.legend.children.length === classes.length + 1) return
+  const key = [map.data.cloud, map.data.scale?.name, map.ink, !map.data.frame].join()
+  if (map.described === key) return
+  map.described = key
   const square = map.data.frame ? "; square: what the picture shows" : ""
   const note = Object.assign(document.createElement("em"), { textContent: NOTE + square })
-  map.legend.replaceChildren(...classes.map((label) => entry(label, map.data.colours[label % 10])), note)
+  const entries = () => classes.map((label) => entry(label, map.data.colours[label % 10]))
+  map.legend.replaceChildren(...(map.data.scale ? colourBar(map) : entries()), note)
 }
 
 function entry(label, colour) {

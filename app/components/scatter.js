@@ -1,7 +1,7 @@
 // Up to four maps of the same images side by side. What is pointed at or enclosed in one shows in all, at once; the
 // server hears of a selection when it is made. Mounted in three ways: with a parcel of numbers, which is kept here;
 // as the courier that fetches the small images of where the pointer rests; and as the maps themselves.
-// The other parts of this script: scatter_paint.js (pixels), scatter_hands.js (pointer and keys).
+// The other parts of this script: scatter_paint.js (pixels), scatter_hands.js (pointer and keys), ramp.js (colours).
 const parcels = (globalThis.vaescopeParcels ??= new Map())
 const pictures = (globalThis.vaescopePictures ??= new Map()) // of each set, by row: a sprite and a place in it
 const charts = new WeakMap()

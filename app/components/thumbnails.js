@@ -45,12 +45,21 @@ function fill(strip, data) {
     }
     return button
   })
-  strip.root.replaceChildren(...strip.buttons)
+  strip.root.replaceChildren(...strip.buttons.map((button, place) => captioned(button, data.captions?.[place])))
+}
+
+function captioned(button, caption) {
+  if (caption === undefined) return button
+  const item = Object.assign(document.createElement("div"), { className: "captioned" })
+  const line = Object.assign(document.createElement("small"), { textContent: caption, ariaHidden: true })
+  item.append(button, line)
+  return item
 }
 
 function name(data, place) {
   const label = data.labels[place]
-  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`)
+  const caption = data.captions ? `, ${data.captions[place]}` : ""
+  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`) + caption
 }
 
 function mark(strip, chosen) {

@@ -8,14 +8,15 @@ from app import (
     between_chosen,
     between_page,
     between_plane,
-    between_samples,
     choices,
+    computed,
     holes,
     holes_chosen,
     panels,
     session,
     widgets,
 )
+from app.notes.between import NOTES
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("What lies between?", anchor=False)
@@ -49,4 +50,4 @@ with panels.sentences():
     between_page.explore(entries, images is not None, count, alone)
     if checkpoint.latent == 2:
         widgets.send_codes(between_plane.cloud(checkpoint, codes[0]), codes[0])
-between_samples.explanation()
+computed.explain(NOTES)

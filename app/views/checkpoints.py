@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import bring_page, choices, panels, session, shelf_page
+from app import bring_page, choices, computed, panels, session, shelf_page
+from app.notes.checkpoints import NOTES
 
 st.header("Checkpoints", anchor=False)
 st.caption(
@@ -16,7 +17,10 @@ usable = [entry for entry in found.values() if not entry.problem]
 if usable:
     with panels.sentences():
         shelf_page.table(usable)
-with st.expander("Bring your own VAE", icon=":material/upload_file:", expanded=not usable, key="bring_open"):
+bring_page.read_way()
+with st.expander(
+    "Bring your own VAE", icon=":material/upload_file:", expanded=not usable or bring_page.is_open(), key="bring_open"
+):
     bring_page.bring()
 shelf_page.take_what_is_new()
 if not usable:
@@ -26,4 +30,5 @@ checkpoint = choices.checkpoint(found)
 shelf_page.deeds(checkpoint)
 with panels.sentences():
     shelf_page.card(checkpoint)
-choices.write_address(checkpoint=checkpoint.name)
+bring_page.write_address(checkpoint.name)
+computed.explain(NOTES)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import panels, session
+from app import computed, panels, session
+from app.notes.home import NOTES
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
 BETWEEN, LEARNED, TRAIN = "What lies between?", "What has it learned?", "Train one"
@@ -15,6 +16,7 @@ words.markdown(
     "where in the latent space an image came from. With two latent dimensions the true answer $p(z|x)$ can be "
     "computed exactly. Lay the two over each other and see what the encoder gets wrong, and why."
 )
+words.page_link("views/tour.py", label="**Guided tour**: six ideas, one after another", icon=":material/tour:")
 words.page_link("views/posterior.py", label=f"**{QUESTION}**", icon=":material/target:")
 words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_center:")
 words.page_link("views/learned.py", label=f"**{LEARNED}**", icon=":material/bubble_chart:")
@@ -41,3 +43,4 @@ for start in range(0, len(usable), 3):
                 st.page_link("views/learned.py", label=LEARNED, query_params={"checkpoint": entry.name})
 if not found:
     panels.nothing_to_show(None)
+computed.explain(NOTES)

@@ -4,16 +4,17 @@ import streamlit as st
 
 from app import (
     choices,
+    computed,
     learned,
     learned_choice,
     learned_chosen,
     learned_page,
     learned_pictures,
     learned_tables,
-    learned_words,
     panels,
     session,
 )
+from app.notes.learned import NOTES
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("What has it learned?", anchor=False)
@@ -49,5 +50,4 @@ with panels.sentences():
         learned_tables.probes(usable, names)
         learned_pictures.triplets(usable, names)
         learned_pictures.samples(usable, names)
-with st.expander("How is this computed?"):
-    st.markdown(learned_words.EXPLANATION)
+computed.explain(NOTES)

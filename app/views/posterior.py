@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, comparison, keep, pad_widget, panels, session, widgets
+from app import choices, comparison, computed, keep, pad_widget, panels, session, widgets, wrong_rows
+from app.notes.posterior import NOTES
 from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
@@ -43,14 +44,15 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
             pad_widget.show(checkpoint, host[1], panels.colour(checkpoint, guests))
-            widgets.latent_map(checkpoint.digest, pick, host[1].frame, lambda index: choices.choose(pick.kind, index))
+            wrong_rows.latent_map(checkpoint, codes, host[1])
         chosen = {"checkpoint": checkpoint.name, pick.kind: str(pick.index)}
-        place = choices.place_text(choices.place(checkpoint.digest))
-        choices.write_address(**chosen, z=place, **{"with": [guest.name for guest in guests]})
+        place, guest_names = choices.place_text(choices.place(checkpoint.digest)), [guest.name for guest in guests]
+        choices.write_address(**chosen, z=place, **{"with": guest_names}, draw=choices.drawn(), **wrong_rows.address())
         if path is not None:
             comparison.path(path)
         if guests:
             comparison.show(entries, apart, names, pick)
+        wrong_rows.section(checkpoint, codes, pick, images)
 
 
 with panels.sentences():
@@ -60,8 +62,10 @@ with panels.sentences():
     if images is None:
         panels.missing(checkpoint, sentence, codes.from_prior)
     choices.read_link(len(codes.loc))
+    choices.read_draw()
     choices.read_place(checkpoint.digest)
+    wrong_rows.read_link(checkpoint, codes)
     explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
     pad_widget.send(checkpoint)
-panels.explanation()
+computed.explain(NOTES)

@@ -2,8 +2,20 @@
 
 import streamlit as st
 
-from app import choices, holes, holes_chosen, holes_lows, holes_plane, holes_rows, holes_shapes, panels, session
+from app import (
+    choices,
+    computed,
+    holes,
+    holes_chosen,
+    holes_lows,
+    holes_plane,
+    holes_rows,
+    holes_shapes,
+    panels,
+    session,
+)
 from app.holes import Entry
+from app.notes.prior import NOTES
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("Where is the prior wrong?", anchor=False)
@@ -58,7 +70,8 @@ with panels.sentences():
         names = dict(zip((entry.name for entry in shown), panels.labels(shown), strict=True))
         holes_chosen.read_place(checkpoint.latent)
         seed = holes_chosen.read_seed()
+        holes_chosen.read_pairs()
         holes_rows.prepare(entries, seed)
         explore(entries, names, seed)
         holes_shapes.shapes(entries, names)
-holes_rows.explanation()
+computed.explain(NOTES)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, panels, train_chosen, train_form, train_list, train_live, training
+from app import computed, panels, train_chosen, train_form, train_list, train_live, train_words, training
+from app.notes.train import NOTES
 
 st.header("Train one", anchor=False)
 st.caption(
@@ -13,7 +14,9 @@ left, right = st.columns([1, 2.4], gap="large")
 with panels.sentences():
     found = training.standings()
     chosen = train_chosen.run(found)
-    choices.write_address(run=chosen.folder.name if chosen else "")
+    train_chosen.read_form(list(training.systems()), training.datasets())
+    if chosen is None or train_words.is_moving(chosen):
+        train_chosen.write_address(chosen.folder.name if chosen else "")
     with right:
         if chosen is None:
             st.info("No run yet: begin one with the form. The digits take a minute.")
@@ -24,4 +27,4 @@ with panels.sentences():
         train_list.everyones(found, chosen)
     with left:
         train_form.form()
-train_live.explanation()
+computed.explain(NOTES)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import choices, jobs, panels, rows, session, survey, watching
+from app import choices, computed, panels, rows, session, survey
+from app.notes.unsure import NOTES
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("Where is it unsure?", anchor=False)
@@ -28,15 +29,10 @@ with panels.sentences():
         rows.no_ranking(checkpoint, found)
     if images is None:
         rows.no_images(checkpoint, sentence)
-    job, add_duration = jobs.analysis_of(checkpoint.folder), None
-    if job and job.active:
-        watching.follow(job.kind, job.target, f"Computing the exact posteriors of {checkpoint.name}")
-    else:
-        watching.ended(job)
-        if images is not None and (known is None or known.exact < known.images):
-            add_duration = rows.offer(checkpoint, known, len(images))
+    done = known.exact if known else 0
+    add_duration = rows.analysis(checkpoint, done, done if images is None else len(images))
     if known is not None and len(known.rows) >= rows.FEWEST:
         rows.everything(checkpoint, known, images is not None)
     if add_duration is not None:
         add_duration()
-rows.explanation()
+computed.explain(NOTES)

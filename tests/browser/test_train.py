@@ -4,10 +4,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from test_browser import PATIENCE, address, browser  # noqa: F401  fixtures: the app, served once, and chromium
+from test_browser import PATIENCE, address, browser, heard  # noqa: F401  fixtures: the app, served once, and chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -15,17 +15,12 @@ PROBES = re.compile(r"/(train|posterior)/_stcore/(host-config|health)$")
 
 
 def test_digits_are_trained_to_the_end_and_opened(address: str, browser: "Browser") -> None:  # noqa: F811
-    page, complaints = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page(), []
-
-    def hear(message: "ConsoleMessage") -> None:
-        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
-            complaints.append(f"{message.text} {message.location}")
-
-    page.on("console", hear)
+    page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+    complaints = heard(page, PROBES)
     page.goto(f"{address}/train")
     page.get_by_label("Epochs").fill("25", timeout=PATIENCE)
     page.get_by_label("Epochs").press("Enter")
-    page.get_by_text("Estimate").wait_for(timeout=PATIENCE)
+    page.get_by_text(re.compile("^Estimate")).wait_for(timeout=PATIENCE)
     page.get_by_label("Name", exact=True).fill("browser-made")
     page.get_by_label("Name", exact=True).press("Enter")
     page.get_by_role("button", name="Start").click()
@@ -50,5 +45,5 @@ def test_digits_are_trained_to_the_end_and_opened(address: str, browser: "Browse
 def test_a_phone_needs_no_sideways_scrolling(address: str, browser: "Browser", scheme: str) -> None:  # noqa: F811
     page = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme).new_page()
     page.goto(f"{address}/train")
-    page.get_by_text("Estimate").wait_for(timeout=PATIENCE)
+    page.get_by_text(re.compile("^Estimate")).wait_for(timeout=PATIENCE)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -1,5 +1,9 @@
 """What every import ends with: the claims are sifted, the VAE is tried, and it is kept as a checkpoint folder."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +17,8 @@ from vaecore.vae import VAE
 Files = dict[str, bytes]
 LARGEST_CONFIG = 64 << 10
 LONGEST_DATASET = 64
+QUOTA = "VAESCOPE_BROUGHT_MB"  # how much may be kept of what was brought, in all
+MEGABYTES = 2048
 
 
 def held(name: str, files: Files) -> Held:
@@ -33,13 +39,63 @@ def metrics(files: Files) -> dict:
 
 
 def keep(vae: VAE, dataset: str | None, root: str | Path, name: str, found: dict, **more: dict | None) -> Path:
-    """Write the checked VAE under `root`; `name`, or what it is, is made different from what is there."""
+    """Write the checked VAE under `root`; `name`, or what it is, is made different from what is there.
+
+    BadFile where `root` would then hold more than VAESCOPE_BROUGHT_MB megabytes, 2048 by default.
+    """
     root = Path(root)
     shape = vae.config
     usual = f"{(dataset or 'brought').replace('_', '-')}-{shape['recipe']}-{shape['latent_dim']}d"
+    wanted, most = shelf.check_name(name) if name else usual, quota()
     root.mkdir(parents=True, exist_ok=True)
-    folder = root / shelf.free_name(root, shelf.check_name(name) if name else usual)
-    return save(vae, folder, dataset=dataset, metrics={**found, "brought": True}, **more)
+    with alone(root):
+        must_have_room(root, size_of(vae) * (2 if more.get("last") else 1), most)
+        folder = root / shelf.free_name(root, wanted)
+        return save(vae, folder, dataset=dataset, metrics={**found, "brought": True}, **more)
+
+
+def quota() -> int:
+    """How many bytes all that was brought may have."""
+    text = os.environ.get(QUOTA) or str(MEGABYTES)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadFile(f"{QUOTA} is {text[:40]!r}; it must be a whole number of megabytes.")
+    return int(text) * 10**6
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Of several who bring something at once each sees what the one before has kept."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def size_of(vae: VAE) -> int:
+    """The bytes of its weights, or of the graphs that hold them."""
+    if vae.config["recipe"] == "onnx":
+        return sum(map(len, vae.encoder.runner.graphs))
+    return sum(tensor.numel() * tensor.element_size() for tensor in vae.state_dict().values())
+
+
+def must_have_room(root: Path, size: int, most: int) -> None:
+    sizes = {folder.name: weight(folder) for folder in root.iterdir() if folder.is_dir()}
+    if (used := sum(sizes.values())) + size <= most:
+        return
+    largest = sorted(sizes, key=sizes.get, reverse=True)[:3]
+    named = ", ".join(f"{name} ({sizes[name] / 1e6:,.1f} MB)" for name in largest)
+    advice = f"Delete one on the page of checkpoints; the largest are {named}." if named else "It is too large alone."
+    raise BadFile(
+        f"What was brought may take {most / 1e6:,.0f} MB in all ({QUOTA}). It takes {used / 1e6:,.1f}, and this VAE "
+        f"would add {size / 1e6:,.1f}. {advice}"
+    )
+
+
+def weight(folder: Path) -> int:
+    """The bytes of all that lies in a folder, what was computed for it later too."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 @torch.no_grad()
