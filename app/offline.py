@@ -133,6 +133,6 @@ EXPLANATION = (
     "integrated on a fine patch of its own until two step sizes agree. The best Gaussian q* is the diagonal one with "
     "the least KL(q* || p(z|x)) for this one image; its divergence is the approximation gap, what the encoder loses "
     "beyond it the amortization gap (Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders). "
-    "IWAE(100) is the importance weighted bound of Burda et al. 2016. A q that is no diagonal Gaussian is drawn by lines "
-    "of equal density, where log q has dropped by 0.5, 2 and 4.5 nats: 1, 2 and 3 standard deviations of a Gaussian.</p>"
+    "IWAE(100) is the importance weighted bound of Burda et al. 2016. A q that is no diagonal Gaussian is drawn by "
+    "lines of equal density, where log q has dropped by 0.5, 2 and 4.5 nats: a Gaussian's 1, 2 and 3 sd.</p>"
 )
