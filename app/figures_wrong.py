@@ -76,10 +76,12 @@ def by_label(values: np.ndarray, labels: np.ndarray | None, axis: str, unit: str
     edges = np.linspace(*ends(transformed(values, log, floor)), BINS + 1)
     counts = [np.histogram(transformed(group, log, floor), edges)[0] for group in groups]
     tallest = max(float((count / count.sum()).max()) for count in counts)
-    traces = []
-    for row, (name, group, count) in enumerate(zip(names, groups, counts, strict=True)):
-        traces.append(bars(name, row, edges, count, tallest, log, unit))
-        traces.append(median(name, row, float(np.median(group)), log, floor, unit))
+    traces = [
+        bars(name, row, edges, count, tallest, log, unit)
+        for row, (name, count) in enumerate(zip(names, counts, strict=True))
+    ]
+    middles = np.array([np.median(group) for group in groups])
+    traces += medians(names, middles, transformed(middles, log, floor), unit)
     return go.Figure(traces, layout(names, edges, log, axis))
 
 
@@ -117,17 +119,25 @@ def bars(
     )
 
 
-def median(name: int | str, row: int, value: float, log: bool, floor: float, unit: str) -> go.Scatter:
-    at = float(transformed(np.array(value), log, floor))
-    return go.Scatter(
-        x=[at, at],
-        y=[-row, -row + 0.92],
-        mode="lines",
-        line={"color": figures.GREY, "width": 2.5},
-        name=f"median of {name}",
-        customdata=[[name if name != ONE else -1]] * 2,
-        hovertemplate=f"median {value:.3g} {unit}".strip() + "<extra></extra>",
-    )
+def medians(names: list[int | str], values: np.ndarray, at: np.ndarray, unit: str) -> list[go.Scatter]:
+    """An upright line in each row, on a pale casing that keeps it apart from dark bars."""
+    gap = np.full(len(at), np.nan)
+    rows = -np.arange(len(at), dtype=float)
+    x, y = np.stack([at, at, gap], 1).ravel(), np.stack([rows, rows + 0.92, gap], 1).ravel()
+    said = [
+        [name if name != ONE else -1, f"median {value:.3g} {unit}".strip()]
+        for name, value in zip(names, values, strict=True)
+    ]
+    shared = {"x": x, "y": y, "mode": "lines", "customdata": [each for each in said for _ in range(3)]}
+    return [
+        go.Scatter(line={"color": "rgba(255, 255, 255, 0.85)", "width": 5}, hoverinfo="skip", name="", **shared),
+        go.Scatter(
+            line={"color": figures.PATH, "width": 2},
+            name="median",
+            hovertemplate="%{customdata[1]}<extra></extra>",
+            **shared,
+        ),
+    ]
 
 
 def layout(names: list[int | str], edges: np.ndarray, log: bool, axis: str) -> go.Layout:

@@ -11,8 +11,8 @@ from app.health import Health
 from app.session import Checkpoint
 
 SHOWN, FEW = 24, 6  # images drawn at random, and where a decoder draws pixel after pixel
-ICONS = {"good": "\N{CHECK MARK}", "look": "!", "bad": "\N{MULTIPLICATION X}"}
-WORDS = {"good": "good", "look": "look", "bad": "bad"}
+ICONS = {"good": "\N{CHECK MARK}", "look": "!", "bad": "\N{MULTIPLICATION X}", "unclear": "?"}
+WORDS = {"good": "good", "look": "look", "bad": "bad", "unclear": "cannot be judged"}
 SECOND = choices.Company("health_with", 1, choices.alike, "")
 WAIT = "Measuring {}: about half a minute, on a busy computer or for a slow model some minutes"
 
@@ -163,5 +163,6 @@ STYLE = """<style>
 .health .good { border-color: #009E73; }
 .health .look { border-color: #E69F00; }
 .health .bad { border-color: #D55E00; font-weight: 700; }
+.health .unclear { border-color: #8A939C; }
 .health small { display: block; opacity: .75; margin-top: .4rem; }
 </style>"""

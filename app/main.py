@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, session, tour
+from app import choices, keep, session, tour
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
@@ -27,4 +27,5 @@ page = st.navigation(pages, position="top")
 choices.arrive(page.url_path)
 tour.banner()
 page.run()
+keep.every_figure()
 session.warm()

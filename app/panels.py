@@ -49,6 +49,22 @@ def picture(
 
     `names`, the systems' by the checkpoints', is given where others are compared with the first.
     """
+    look, (axes, log_density, shapes, notes) = entries[0][1], drawing(entries, names)
+    figure = figures.posterior_figure(axes, log_density, shapes, name(look), look.truth, path, notes)
+    with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
+        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=spoken(entries))
+
+
+def spoken(entries: list[tuple[Checkpoint, Look]]) -> str:
+    """What the picture shows, for those who do not see it."""
+    look = entries[0][1]
+    drawn = "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses"
+    what = f"{name(look)}: contours of the true posterior under {drawn} and the best Gaussian's ellipses."
+    return f"{what} {words.headline(look)}"
+
+
+def drawing(entries: list[tuple[Checkpoint, Look]], names: dict[str, str] | None = None) -> tuple:
+    """What the picture is made of: axes, log p(z|x) on them, the outlines, and notes on what is out of sight."""
     look, levels = entries[0][1], figures.SIGMAS if len(entries) < 3 else figures.SIGMAS[-1:]
     if len(entries) == 1:
         axes, log_density = look.axes, look.log_density
@@ -67,11 +83,7 @@ def picture(
     notes = remarks(axes, shapes, [look for _, look in entries])
     notes += ["each q by its line of 3 sd"] if len(levels) == 1 else []
     shapes.append(replace(figures.best(look.best_loc, look.best_scale), levels=levels))
-    figure = figures.posterior_figure(axes, log_density, shapes, name(look), look.truth, path, notes)
-    drawn = "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses"
-    alt = f"{name(look)}: contours of the true posterior under {drawn} and the best Gaussian's ellipses. "
-    with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
-        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=alt + words.headline(look))
+    return axes, log_density, shapes, notes
 
 
 def sketched(draft: Draft) -> None:

@@ -29,7 +29,7 @@ def show(one: "Standing", at: int | None) -> None:
     figure = figures_training.loss_figure(curves, total, at)
     chart.plotly_chart(figure, key="train_loss", height=HEIGHT, config=panels.HIDE_BAR, alt=spoken(one))
     figure = figures_training.parts_figure(curves, total, at)
-    parts.plotly_chart(figure, key="train_parts", height=HEIGHT, config=panels.HIDE_BAR, alt="the ELBO's two terms")
+    parts.plotly_chart(figure, key="train_parts", height=HEIGHT, config=panels.HIDE_BAR, alt=terms(one))
     epoch = max((epoch for epoch in shots if at is None or epoch <= at), default=None)
     if epoch is not None:
         pictures(shots, epoch)
@@ -55,6 +55,15 @@ def spoken(one: "Standing") -> str:
         return "the objective of single batches"
     last = one.epochs[-1]
     return f"ELBO by epoch; at epoch {last['epoch']} {last['train_elbo']:.1f} in training"
+
+
+def terms(one: "Standing") -> str:
+    if not one.epochs:
+        return "the ELBO's two terms, of single batches"
+    last = one.epochs[-1]
+    known = {"reconstruction": last.get("reconstruction"), "KL": last.get("kl")}
+    said = ", ".join(f"{name} {value:.1f}" for name, value in known.items() if value is not None)
+    return f"the ELBO's two terms by epoch; at epoch {last['epoch']}: {said} nats"
 
 
 def pictures(shots: dict[int, Path], epoch: int) -> None:
@@ -90,7 +99,7 @@ def plane(shots: dict[int, Path], shot: dict[str, np.ndarray]) -> None:
     reach = figures_training.reach_of([*ends, shot["codes"]])
     left, right = st.columns(2)
     figure = figures_training.map_figure(shot["codes"], shot.get("labels"), reach)
-    alt = "the latent map: codes of some test images, coloured by class"
+    alt = f"the latent map: codes of {len(shot['codes'])} test images, coloured by class"
     left.plotly_chart(figure, key="train_map", height=PLANE, config=panels.HIDE_BAR, alt=alt)
     figure = figures_training.posterior_figure(shot)
     alt = "the true posterior of the first test image under the encoder's q(z|x)"

@@ -14,12 +14,17 @@ SURE = 0.05  # nats: an uncertainty over this is said in words
 
 @dataclass(frozen=True)
 class Number:
-    """A row of the panel: a name, a value in nats, and what it means here."""
+    """A row of the panel: a name, an amount in nats with its error where that is estimated, and what it means here."""
 
     name: str
-    value: str
+    amount: float
+    error: float | None
     meaning: str
     colour: str = ""
+
+    @property
+    def value(self) -> str:
+        return nats(self.amount, self.error or 0.0)
 
 
 def nats(value: float, error: float = 0.0) -> str:
@@ -65,22 +70,22 @@ def numbers(look: "Look", colour: str) -> list[Number]:
     bound = f"The bound that training raises: {nats(look.gap)} below log p(x)."
     gap = "KL(q(z|x) || p(z|x)), how wrong the encoder is: the sum of the next two."
     first = [
-        Number("log p(x)", nats(look.log_evidence, look.error), evidence(look)),
-        Number("ELBO", nats(look.elbo, look.error), bound),
-        Number("IWAE(100)", nats(look.iwae), importance(look)),
+        Number("log p(x)", look.log_evidence, look.error, evidence(look)),
+        Number("ELBO", look.elbo, look.error, bound),
+        Number("IWAE(100)", look.iwae, None, importance(look)),
     ]
     if look.q.family:
         own = f"KL(q(z|x) || p(z|x)), how wrong the encoder is; q is a {look.q.family}."
         return [
             *first,
-            Number("gap of q", nats(look.gap, look.gap_error), own, colour),
-            Number("gap of the best diagonal Gaussian", nats(look.approximation), yardstick(look), GREEN),
+            Number("gap of q", look.gap, look.gap_error, own, colour),
+            Number("gap of the best diagonal Gaussian", look.approximation, None, yardstick(look), GREEN),
         ]
     return [
         *first,
-        Number("gap", nats(look.gap, look.gap_error), gap),
-        Number("amortization gap", nats(look.amortization, look.gap_error), amortization(look), colour),
-        Number("approximation gap", nats(look.approximation, look.gap_error), approximation(look), GREEN),
+        Number("gap", look.gap, look.gap_error, gap),
+        Number("amortization gap", look.amortization, look.gap_error, amortization(look), colour),
+        Number("approximation gap", look.approximation, look.gap_error, approximation(look), GREEN),
     ]
 
 

@@ -1,17 +1,19 @@
 """The latent map's colours, and beneath the picture: the worst images, what each label loses, a surprise."""
 
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from app import choices, figures_learned, panels, rows, session, widgets, words, wrong
+from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, wrong
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
+from app.wrong_words import STYLE, caption, number, sentence, table, title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamlit.delta_generator import DeltaGenerator
 
 COLOUR, OF = "map_colour", "worst_label"  # in the session; in the address: colour, label
@@ -57,10 +59,6 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
         )
 
 
-def title(kind: str) -> str:
-    return MEASURED[kind].name if kind in MEASURED else kind
-
-
 def coloured(checkpoint: Checkpoint, kind: str) -> dict | None:
     """Send the values, and describe their scale; None where there are no values."""
     found = wrong.values(checkpoint, kind)
@@ -70,7 +68,7 @@ def coloured(checkpoint: Checkpoint, kind: str) -> dict | None:
     name = f"{checkpoint.digest[:16]}-{kind}-{known}"
     widgets.send_values(name, found)
     part = f"{known:,} of {len(found):,} images have a known {measure.name}, the others are small and grey"
-    clipped = "its ends are the values' 2 % and 98 % quantiles"
+    clipped = "its ends: the values' 2 % and 98 % quantiles; the greatest lie on top"
     return {
         "name": name,
         "ramp": list(figures_learned.RAMP),
@@ -106,7 +104,7 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
     found, add_duration = wrong.values(checkpoint, kind), None
     heading, button = st.columns([5, 1], vertical_alignment="bottom")
     heading.subheader("Where is the encoder wrong?", anchor=False)
-    # What the job would take is measured, so it is offered to those alone who ask for what it gives.
+    # How long the job takes is measured, which takes a while itself: it is offered to those who ask for what it gives.
     if images and (chosen in EXACT or (found is None and chosen != LABEL)):
         add_duration = rows.analysis(checkpoint, wrong.known_exactly(checkpoint), len(codes.loc))
     if found is not None:
@@ -122,28 +120,17 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
         way = " Colour the map by the exact gap to have it computed." if images and chosen == LABEL else ""
         st.caption(f"Nothing can be ranked: {unknown(checkpoint, codes, kind)}{way}")
     if add_duration is not None:
+        when_measured(checkpoint, add_duration)
+
+
+def when_measured(checkpoint: Checkpoint, add_duration: "Callable[[], None]") -> None:
+    """Say how long the job takes as soon as that is measured, in a thread of its own: the map's codes come after."""
+    key = ("pace", checkpoint.digest)
+    work = learned_later.fetch(key, lambda report: survey.pace(checkpoint.digest, checkpoint))
+    if work.done:
         add_duration()
-
-
-def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
-    """What all images lose, and which labels lose the most and the least."""
-    what = "lose" if kind in EXACT else f"have a {title(kind)} of"
-    where = (
-        f"the {images:,} test images" if whole.count == images else f"the {whole.count:,} known of {images:,} images"
-    )
-    said = f"Half of {where} {what} less than {number(kind, whole.median)}, one in ten more than"
-    said = f"{said} {number(kind, whole.high)}."
-    if len(single) < 2:
-        return said
-    worst, best = (pick(single, key=lambda line: line.median) for pick in (max, min))
-    return (
-        f"{said} In the median the label {worst.label} is the worst, with {number(kind, worst.median)}, and the label "
-        f"{best.label} the best, with {number(kind, best.median)}."
-    )
-
-
-def number(kind: str, value: float) -> str:
-    return f"{words.nats(value)} nats" if MEASURED[kind].unit else f"{value:.3g}"
+    else:
+        learned_later.follow([work], "Measuring how long that takes")
 
 
 def worst(checkpoint: Checkpoint, codes: Codes, kind: str, pick: Pick) -> None:
@@ -160,10 +147,6 @@ def worst(checkpoint: Checkpoint, codes: Codes, kind: str, pick: Pick) -> None:
     captions = [caption(kind, index, label, found[index]) for index, label in zip(indices, labels, strict=True)]
     sprite = session.thumbnails(checkpoint.digest, "image", tuple(indices), checkpoint)
     widgets.strip(sprite, indices, labels, pick, lambda index: choices.choose("image", index), "worst", captions)
-
-
-def caption(kind: str, index: int, label: int | None, value: float) -> str:
-    return f"{index}{'' if label is None else f', a {label}'}\n{number(kind, value)}"
 
 
 def surprise(place: "DeltaGenerator", order: np.ndarray, pick: Pick) -> None:
@@ -207,28 +190,3 @@ def bar_clicked() -> None:
     label = data[0] if isinstance(data, list) and data else None
     if isinstance(label, int) and label >= 0:
         st.session_state[OF] = label
-
-
-def table(kind: str, lines: list[Line]) -> str:
-    parts = any(line.amortized is not None for line in lines)
-    heads = ["label", "n", "median", "90 %", *(["amortization"] if parts else [])]
-    body = ""
-    for line in lines:
-        numbers = [words.nats(v) if MEASURED[kind].unit else f"{v:.3g}" for v in (line.median, line.high)]
-        share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.0%}"]
-        cells = ["all" if line.label is None else str(line.label), f"{line.count:,}", *numbers, *share]
-        body += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-    unit = ", nats" if MEASURED[kind].unit else ""
-    shares = "; amortization: its share of the summed gap" if parts else ""
-    return (
-        f'<table class="losses"><caption>{escape(title(kind))} by label{unit}{shares}</caption>'
-        f"<thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>{body}</tbody></table>"
-    )
-
-
-STYLE = """<style>
-.losses { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-.losses caption { text-align: left; font-size: .8rem; opacity: .75; padding-bottom: .3rem; }
-.losses td, .losses th { text-align: right; padding: .12rem .7rem; border-bottom: 1px solid rgba(128, 128, 128, .25); }
-.losses td:first-child { font-weight: 600; }
-</style>"""

@@ -93,6 +93,26 @@ def test_a_collapsed_vae_is_bad(images: torch.Tensor) -> None:
     assert "Not healthy" in verdicts.headline(verdicts.verdicts(found))
 
 
+@pytest.mark.parametrize(
+    ("active", "size", "expected"),
+    [(0, 40, "bad"), (1, 2, "look"), (2, 2, "good"), (2, 40, "look"), (15, 40, "good"), (4, 8, "look"), (5, 8, "good")],
+)
+def test_unused_units_are_normal_where_several_are_used(active: int, size: int, expected: str) -> None:
+    found = verdicts.active_units({"active units": active, "latent dimensions": size})
+    assert found["verdict"] == expected
+
+
+@pytest.mark.parametrize("kl", [0.1, 16.0, 400.0])
+def test_an_estimate_at_its_ceiling_is_never_silently_good(kl: float) -> None:
+    """KL(q(z) || p(z)) is then what the number of images makes it: avg KL - log N, be it small or large."""
+    known = {"latent dimensions": 40, "ceiling of the mutual information": 7.6, "KL(q(z) || p(z))": kl}
+    assert verdicts.mismatch(known | {"mutual information": 7.59})["verdict"] == "unclear"
+    assert verdicts.mismatch(known | {"mutual information": 3.0})["verdict"] != "unclear"
+    rows = [verdicts.mismatch(known | {"mutual information": 7.59}), {"name": "other", "verdict": "good"}]
+    assert verdicts.overall(rows) == "good"
+    assert verdicts.headline(rows).endswith("not to be judged: KL(q(z) || p(z)).")
+
+
 def test_a_code_that_says_much_is_not_collapsed(images: torch.Tensor) -> None:
     rows = {row["name"]: row["verdict"] for row in verdicts.verdicts(health.report(spread(3), images, sizes=TINY))}
     assert rows["active units"] == "good"

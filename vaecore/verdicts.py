@@ -7,11 +7,12 @@ unit is active above a variance of 0.01 (Burda et al. 2016), and where q(z) is t
 from collections.abc import Callable
 
 GOOD, LOOK, BAD = "good", "look", "bad"
+UNCLEAR = "unclear"  # the estimate says too little for any of them
 COLLAPSED = 0.1  # nats: a code that carries less carries nothing
 FAINT = 1.0  # nats: about one yes or no
 SLACK = (6.0, 20.0)  # nats of IWAE above ELBO: good up to the first, bad above the second
 GAP = (3.0, 10.0)  # nats of the exact gap
-ACTIVE = 0.5  # of the dimensions
+ACTIVE, SEVERAL = 0.5, 5  # more than half of the dimensions, or so many: a VAE with room to spare leaves units unused
 MISMATCH = (0.5, 1.5)  # nats of KL(q(z) || p(z)) for each dimension
 MOMENTS = (0.3, 1.0)  # how far mean and variance of q(z) may be from 0 and 1, on average over dimensions
 LOW = (0.1, 0.5)  # share of prior samples where no codes lie; 0.01 where q(z) = p(z)
@@ -21,24 +22,27 @@ Row = dict[str, str | float | None]
 
 
 def verdicts(report: dict) -> list[Row]:
-    """A row for each number of a `health.report`: name, value, error, usual, verdict (good, look, bad), sentence."""
+    """A row for each number of a `health.report`: name, value, error, usual, sentence, and a verdict: good, look, bad,
+    or unclear."""
     rows = [judge(report) for judge in JUDGES]
     return [row for row in rows if row is not None]
 
 
 def overall(rows: list[Row]) -> str:
-    """The worst of the verdicts."""
+    """The worst of the verdicts; what is unclear does not count."""
     given = {row["verdict"] for row in rows}
     return next(verdict for verdict in (BAD, LOOK, GOOD) if verdict in given)
 
 
 def headline(rows: list[Row]) -> str:
     """The answer in one sentence."""
-    named = {verdict: [row["name"] for row in rows if row["verdict"] == verdict] for verdict in (BAD, LOOK)}
+    named = {verdict: [row["name"] for row in rows if row["verdict"] == verdict] for verdict in (BAD, LOOK, UNCLEAR)}
     if named[BAD]:
         return f"Not healthy: {', '.join(named[BAD])}."
     if named[LOOK]:
         return f"Mostly healthy; look at {', '.join(named[LOOK])}."
+    if named[UNCLEAR]:
+        return f"Healthy, as far as it can be judged; not to be judged: {', '.join(named[UNCLEAR])}."
     return "Healthy: every number is as usual."
 
 
@@ -110,10 +114,11 @@ def reconstruction(report: dict) -> Row:
 
 def active_units(report: dict) -> Row:
     count, size = report["active units"], report["latent dimensions"]
-    verdict = BAD if count == 0 else GOOD if count >= ACTIVE * size else LOOK
+    verdict = BAD if count == 0 else GOOD if count > ACTIVE * size or count >= SEVERAL else LOOK
     sentence = f"{count} of {size} dimensions vary with the image."
+    usual = f"more than half of {size}" + (f", or {SEVERAL}" if SEVERAL <= ACTIVE * size else "")
     sentence += " The posterior has collapsed." if verdict == BAD else " The rest is unused." if count < size else ""
-    return row(report, "active units", f"at least half of {size}", verdict, sentence)
+    return row(report, "active units", usual, verdict, sentence)
 
 
 def kl(report: dict) -> Row:
@@ -141,6 +146,7 @@ def information(report: dict) -> Row:
 def mismatch(report: dict) -> Row:
     size, value = report["latent dimensions"], report["KL(q(z) || p(z))"]
     verdict = between(value / size, MISMATCH)
+    # The KL is then its average less the ceiling: a number of how many images there are, not of q(z).
     full = report["mutual information"] > FULL * report["ceiling of the mutual information"]
     sentence = {
         GOOD: "All codes together lie about where the prior says.",
@@ -148,7 +154,7 @@ def mismatch(report: dict) -> Row:
         BAD: "All codes together lie elsewhere than the prior says.",
     }[verdict]
     if full:
-        verdict = verdict if verdict == GOOD else LOOK
+        verdict = UNCLEAR
         sentence = "It is an upper limit: the mutual information is at its ceiling, so more images would lower it."
     return row(report, "KL(q(z) || p(z))", f"0 to {MISMATCH[0] * size:g}", verdict, sentence)
 

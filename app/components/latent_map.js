@@ -224,8 +224,8 @@ function draw(map) {
   map.canvas.style.height = `${map.view.height}px`
   axes(map, pen)
   const { places, labels, count } = map.cloud
+  if (map.data.scale) return dotsByValue(map, pen)
   const size = count > 4000 ? 2 : 3.2
-  if (map.data.scale) return dotsByValue(map, pen, size)
   pen.globalAlpha = 0.75
   for (let i = 0; i < count; i++) {
     pen.fillStyle = labels.length ? map.data.colours[labels[i] % 10] : "#8A939C"

@@ -8,11 +8,12 @@ function keepValues({ colouring, values }, root) {
   const rank = (i) => (Number.isNaN(numbers[i]) ? -Infinity : numbers[i])
   // The greatest come last and lie on top: they are few, and what one looks for.
   const order = Uint32Array.from(numbers.keys()).sort((i, j) => rank(i) - rank(j) || 0)
-  colourings.set(colouring, { numbers, order })
+  const known = numbers.reduce((sum, value) => sum + !Number.isNaN(value), 0)
+  colourings.set(colouring, { numbers, order, size: known > 4000 ? 2 : 3.2 })
   window.dispatchEvent(new CustomEvent(ARRIVED))
 }
 
-function dotsByValue(map, pen, size) {
+function dotsByValue(map, pen) {
   const { places } = map.cloud
   const { scale } = map.data
   if (!map.values) return
@@ -20,7 +21,7 @@ function dotsByValue(map, pen, size) {
   for (const i of map.values.order) {
     const value = map.values.numbers[i]
     const known = !Number.isNaN(value)
-    const side = known ? size * 1.2 : size * 0.6
+    const side = known ? map.values.size : 1.2
     pen.globalAlpha = known ? 0.9 : 0.45
     pen.fillStyle = known ? steps[Math.round(63 * along(scale, value))] : "#8A939C"
     pen.fillRect(px(map, places[2 * i]) - side / 2, py(map, places[2 * i + 1]) - side / 2, side, side)

@@ -2,7 +2,19 @@
 
 import streamlit as st
 
-from app import choices, comparison, computed, own_choice, own_page, pad_widget, panels, session, widgets, wrong_rows
+from app import (
+    choices,
+    comparison,
+    computed,
+    keep,
+    own_choice,
+    own_page,
+    pad_widget,
+    panels,
+    session,
+    widgets,
+    wrong_rows,
+)
 from app.notes.posterior import NOTES
 from app.session import Checkpoint, Codes
 
@@ -44,6 +56,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
             present = [entry for entry, _ in entries] + apart
             names = dict(zip((entry.name for entry in present), panels.labels(present), strict=True))
             panels.picture(entries, path, names if guests else None)
+            keep.view(entries, apart, names, choices.place(checkpoint.digest))
         with numbers:
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:

@@ -1,0 +1,138 @@
+"""A view of one image as a single HTML file: picture, numbers, model card and the latent pad, without a net."""
+
+import json
+from html import escape
+from pathlib import Path
+from urllib.parse import urlencode
+
+from app import comparison, figures, offline_picture, pad, panels, session, words
+from app.session import Checkpoint, Look
+
+COMPONENTS = Path(__file__).parent / "components"
+SCRIPTS = ("decoder", "pad_picture", "pad_panel", "offline")
+Entries = list[tuple[Checkpoint, Look]]
+
+
+def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float, float] | None = None) -> str:
+    """The file's text. `apart` are checkpoints compared, of another true posterior; z is what is pinned."""
+    checkpoint, look = entries[0]
+    axes, log_density, shapes, notes = panels.drawing(entries, names if entries[1:] or apart else None)
+    marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
+    picture = offline_picture.svg(axes, log_density, shapes, panels.spoken(entries), marks)
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
+    view = {**state(checkpoint, look, axes, shapes[0].colour), "pinned": z and list(z)} if decoder else None
+    title = f"{panels.name(look)}, {checkpoint.name}"
+    body = (
+        f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
+        f"<div class='view'><figure>{picture}<figcaption>{offline_picture.legend(shapes, marks)}{said}</figcaption>"
+        f"</figure><div>{pad_place(problem)}{panels.pictures(look)}{numbers(look)}</div></div>"
+        f"{beside([*entries, *apart], names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
+    )
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><meta http-equiv='Content-Security-Policy' "
+        f"content=\"{POLICY}\"><meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)} - VAEscope</title><style>{style()}</style></head><body><main>{body}</main>"
+        f"{scripts(view)}</body></html>"
+    )
+
+
+def state(checkpoint: Checkpoint, look: Look, axes: tuple, colour: str) -> dict:
+    """What the pad's scripts read: decoder, densities, the image and the frame; `colour` is that of q."""
+    return {
+        "decoder": pad.decoder(checkpoint.digest, checkpoint)[0],
+        "densities": pad.plane(checkpoint.digest, checkpoint),
+        "image": pad.image(checkpoint.digest, look.pick, checkpoint),
+        "what": panels.name(look),
+        "rest": [float(v) for v in look.q.peak],
+        "frame": [float(end) for axis in axes for end in (axis[0], axis[-1])],
+        "shape": list(checkpoint.shape),
+        "colours": [figures.GREY, colour, figures.BLUE],
+        "problem": "",
+        "decoded": None,
+    }
+
+
+def scripts(view: dict | None) -> str:
+    """The pad's own scripts and their data, in which no text can end the script; nothing where there is no pad."""
+    if view is None:
+        return ""
+    data = json.dumps(view, allow_nan=False).replace("<", "\\u003c")
+    code = "\n".join((COMPONENTS / f"{name}.js").read_text() for name in SCRIPTS)
+    return f"<script type='application/json' id='view'>{data}</script><script>{code}</script>"
+
+
+def style() -> str:
+    return (COMPONENTS / "pad.css").read_text() + (COMPONENTS / "offline.css").read_text()
+
+
+def pad_place(problem: str) -> str:
+    if problem:
+        return f"<p>The latent pad is not in this file: the decoder stays on the server, because {escape(problem)}.</p>"
+    return "<div class='pad'></div><noscript><p>The latent pad needs a browser that runs scripts.</p></noscript>"
+
+
+def numbers(look: Look) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(row.name)}</th><td>{escape(row.value)}</td><td>{escape(row.meaning)}</td></tr>"
+        for row in words.numbers(look, "")
+    )
+    return f"<table class='numbers'><caption>Numbers of this image, in nats</caption>{rows}</table>"
+
+
+def beside(entries: Entries, names: dict[str, str]) -> str:
+    """The table of all checkpoints, where there are several."""
+    if len(entries) == 1:
+        return ""
+    styles = figures.styles([entry.recipe for entry, _ in entries])
+    return f"<h2>Side by side</h2>{comparison.table(entries, names, styles)}"
+
+
+def card(checkpoint: Checkpoint) -> str:
+    """What the model card says of the checkpoint and its training."""
+    training = (checkpoint.metrics or {}).get("training")
+    told = (
+        {word: training[key] for key, word in TOLD.items() if training.get(key) is not None}
+        if isinstance(training, dict)
+        else {}
+    )
+    about = {
+        "checkpoint": checkpoint.name,
+        "system": checkpoint.label,
+        "data set": checkpoint.dataset or "unknown",
+        "images": " x ".join(map(str, checkpoint.shape)),
+        "latent dimensions": checkpoint.latent,
+        **told,
+        "digest of the weights": checkpoint.digest,
+    }
+    rows = "".join(f"<dt>{word}</dt><dd>{escape(str(value))}</dd>" for word, value in about.items())
+    return f"<h2>The model</h2><dl class='card'>{rows}</dl>"
+
+
+def link(entries: Entries, apart: Entries, z: tuple[float, float] | None) -> str:
+    """What to put after the app's own address to see this view there."""
+    (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
+    asked = [("checkpoint", checkpoint.name), (look.pick.kind, look.pick.index), *(("with", name) for name in guests)]
+    asked += [("z", ",".join(map(str, z)))] if z else []
+    return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
+
+
+POLICY = "default-src 'none'; img-src data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+TOLD = {
+    "command": "command",
+    "start": "begun with",
+    "images": "training images",
+    "epochs": "epochs",
+    "seed": "seed",
+    "hardware": "hardware",
+    "versions": "versions",
+}
+EXPLANATION = (
+    "<h2>How this was computed</h2><p>log p(x) = ELBO + KL(q(z|x) || p(z|x)). With two latent dimensions the integral "
+    "over z can be done outright: the decoder is evaluated on a grid, its maxima start an ascent, and each mode is "
+    "integrated on a fine patch of its own until two step sizes agree. The best Gaussian q* is the diagonal one with "
+    "the least KL(q* || p(z|x)) for this one image; its divergence is the approximation gap, what the encoder loses "
+    "beyond it the amortization gap (Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders). "
+    "IWAE(100) is the importance weighted bound of Burda et al. 2016. A q that is no diagonal Gaussian is drawn by "
+    "lines of equal density, where log q has dropped by 0.5, 2 and 4.5 nats: a Gaussian's 1, 2 and 3 sd.</p>"
+)
