@@ -112,7 +112,7 @@ def card(checkpoint: Checkpoint) -> str:
 def link(entries: Entries, apart: Entries, z: tuple[float, float] | None) -> str:
     """What to put after the app's own address to see this view there."""
     (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
-    asked = [("checkpoint", checkpoint.name), (look.pick.kind, look.pick.index), *(("with", name) for name in guests)]
+    asked = [("checkpoint", checkpoint.name), *look.pick.address.items(), *(("with", name) for name in guests)]
     asked += [("z", ",".join(map(str, z)))] if z else []
     return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
 
