@@ -86,7 +86,7 @@ def sources(chosen: Pick, images: bool, count: int) -> None:
 def change(kind: str | None, before: Pick) -> None:
     """Another source: with what was chosen of it last."""
     state = st.session_state
-    last = state.setdefault("own_last", {})
+    state["own_problem"], last = None, state.setdefault("own_last", {})
     last[before.kind] = before
     if kind in SOURCES:
         state["pick"] = last.get(kind, Pick(kind, 0))

@@ -189,7 +189,7 @@ function key(pad, event) {
   redraw(pad)
   aim(pad)
   clearTimeout(pad.soon) // a held key hands over once, where it stops
-  if (pad.cursor.down) pad.soon = setTimeout(() => hand(pad), 250)
+  if (pad.cursor.down || event.key === " ") pad.soon = setTimeout(() => hand(pad), 250)
 }
 
 function aim({ pen, cursor, width }) {
