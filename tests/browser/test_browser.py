@@ -130,7 +130,9 @@ class Visit:
 
 
 def map_point(visit: Visit, across: float, down: float) -> tuple[float, float]:
-    box = visit.page.locator(".map canvas").first.bounding_box()
+    canvas = visit.page.locator(".map canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
@@ -230,6 +232,7 @@ def test_a_dot_of_the_ranking_opens_its_posterior(address: str, browser: "Browse
     page.go_back()
     page.locator(".strip button").first.wait_for(timeout=PATIENCE)
     assert page.locator(".verdict").get_attribute("data-measure") == "shape"
+    page.locator(".nsewdrag").first.scroll_into_view_if_needed(timeout=PATIENCE)
     area = page.locator(".nsewdrag").first.bounding_box(timeout=PATIENCE)
     for across, down in ((a / 20, d / 20) for d in range(8, 18) for a in range(4, 16)):
         page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"])

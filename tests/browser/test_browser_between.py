@@ -68,7 +68,8 @@ def test_clicks_make_rows_and_the_link_shows_the_same(address: str, browser: "Br
 def test_kinds_of_ways_and_numbers(address: str, browser: "Browser") -> None:  # noqa: F811
     page, complaints = opened(browser, f"{address}/between?checkpoint=trained&with=none&rows=5-9")
     before = page.locator(".frames").first.get_attribute("src")
-    page.get_by_role("radio", name="least change of pixels").click()
+    ways = page.get_by_role("radiogroup", name="Way")
+    ways.get_by_role("radio", name="least change of pixels").click()
     page.wait_for_function("before => document.querySelector('.frames').src !== before", arg=before, timeout=PATIENCE)
     page.wait_for_url("**path=smoothest**", timeout=PATIENCE)
     page.get_by_label("Images by number").fill("1, 2, 3")
