@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app import figures, pad_decoder, session
-from app.session import Checkpoint, Pick
+from app.session import Checkpoint, Look, Pick
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,18 +48,11 @@ def plane(digest: str, _checkpoint: Checkpoint) -> dict:
 
 def widths(checkpoint: Checkpoint, count: int) -> "Tensor | None":
     """The standard deviations of q(z|x) of the test images, [N, 2]: those stored, else the encoder's own."""
-    from vaecore import VAE
-    from vaecore.evaluation import encode
-
     stored = session.analysis(checkpoint.digest, checkpoint.folder).get("test.scale")
     if stored is not None and tuple(stored.shape) == (count, 2) and bool((stored > 0).all()):
         return stored
     found, _ = session.images(checkpoint)
-    if found is None or len(found) != count:
-        return None
-    vae = session.model(checkpoint.digest, checkpoint.folder)
-    with session.computing():
-        return encode(VAE(vae.prior, vae.encoder, vae.decoder), found)[1]
+    return session.encoded(checkpoint.digest, checkpoint)[1] if found is not None and len(found) == count else None
 
 
 def nearness(loc: "Tensor", scale: "Tensor") -> tuple[float, float]:
@@ -129,6 +122,16 @@ def image(digest: str, pick: Pick, _checkpoint: Checkpoint) -> dict:
         q = described(session.model(digest, _checkpoint.folder).posterior(found))
     x = figures.packed(look.original, "f4")
     return {"x": x, "q": q or tabled(look.q.axes, look.q.log_density), "log_evidence": look.log_evidence}
+
+
+def view(checkpoint: Checkpoint, look: Look, colour: str) -> dict:
+    """What a pad shows of one image wherever it stands; `colour` is that of q in the picture beside it."""
+    return {
+        "image": image(checkpoint.digest, look.pick, checkpoint),
+        "rest": [float(v) for v in look.q.peak],
+        "shape": list(checkpoint.shape),
+        "colours": [figures.GREY, colour, figures.BLUE],
+    }
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

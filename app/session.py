@@ -153,16 +153,14 @@ def computing() -> "Iterator[None]":
 # ---- checkpoints
 
 
-def folders() -> list[Path]:
-    """Where checkpoints are looked for: what ships, was trained here, was brought, and what the environment names."""
-    return [ROOT / "pretrained", runs_folder(), ROOT / "brought", *named_folders()[0]]
+def folders() -> tuple[list[Path], dict[str, str]]:
+    """Where checkpoints are looked for: what ships, was trained here, was brought, and what the environment names.
 
-
-def named_folders() -> tuple[list[Path], dict[str, str]]:
-    """The folders that VAESCOPE_CHECKPOINTS names, of a URL its copy, and why which URL cannot be read."""
+    Of a URL it is its copy; and why which URL cannot be read.
+    """
     from vaecore.mirror import URL, places
 
-    found, problems = [], {}
+    found, problems = [ROOT / "pretrained", runs_folder(), ROOT / "brought"], {}
     for place in places(os.environ.get("VAESCOPE_CHECKPOINTS", "")):
         if not URL.match(place):
             found.append(Path(place))
@@ -191,11 +189,12 @@ def checkpoints() -> dict[str, Checkpoint]:
     from vaecore import checkpoints as shelf
 
     found: dict[str, Checkpoint] = {}
-    for folder in (folder for root in folders() for folder in shelf.find(root)):
+    places, problems = folders()
+    for folder in (folder for root in places for folder in shelf.find(root)):
         name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
         stamps = tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()) if file.is_file())
         found[name] = replace(read_checkpoint(str(folder), stamps), name=name)
-    for url, problem in named_folders()[1].items():
+    for url, problem in problems.items():
         found[url] = Checkpoint(url, Path(url), problem=problem)
     return found
 
@@ -272,20 +271,29 @@ def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
     if "test.loc" in stored:
         labels = stored.get("test.labels")
         return Codes(stored["test.loc"].numpy(), None if labels is None else labels.numpy())
-    vae, (found, _) = model(digest, _checkpoint.folder), images(_checkpoint)
-    with computing():
-        if found is None:
-            import torch
+    if images(_checkpoint)[0] is None:
+        import torch
 
+        with computing():
             torch.manual_seed(0)
-            return Codes(vae.prior().sample((SCATTERED,)).numpy(), None, from_prior=True)
-        from vaecore import VAE
-        from vaecore.evaluation import encode
+            drawn = model(digest, _checkpoint.folder).prior().sample((SCATTERED,))
+        return Codes(drawn.numpy(), None, from_prior=True)
+    loc, labels = encoded(digest, _checkpoint)[0], split(_checkpoint.dataset).labels
+    return Codes(loc.numpy(), None if labels is None else labels.numpy().astype(np.uint8))
 
-        # A refinement would take minutes for a test set: where none is stored, the map shows what it starts from.
-        vae = VAE(vae.prior, vae.encoder, vae.decoder)
-        labels = split(_checkpoint.dataset).labels
-        return Codes(encode(vae, found)[0].numpy(), None if labels is None else labels.numpy().astype(np.uint8))
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def encoded(digest: str, _checkpoint: Checkpoint) -> "tuple[Tensor, Tensor]":
+    """Means and standard deviations of the test images' q(z|x), each [N, D], where the images are at hand.
+
+    A refinement would take minutes for a test set: these are what it starts from.
+    """
+    from vaecore import VAE
+    from vaecore.evaluation import encode
+
+    vae, found = model(digest, _checkpoint.folder), images(_checkpoint)[0]
+    with computing():
+        return encode(VAE(vae.prior, vae.encoder, vae.decoder), found)
 
 
 def prepared(checkpoint: Checkpoint) -> Codes:

@@ -170,8 +170,9 @@ def standings() -> "list[Standing]":
     """Everyone's runs, unfinished ones first, then the newest checkpoints that a run has made."""
     from vaecore import runs
 
-    unfinished = [folder for root in session.folders() for folder in runs.find(root)]
-    made = [file.parent for root in session.folders() for file in root.glob(f"[!.]*/{runs.LOG}")]
+    roots, _ = session.folders()
+    unfinished = [folder for root in roots for folder in runs.find(root)]
+    made = [file.parent for root in roots for file in root.glob(f"[!.]*/{runs.LOG}")]
     made = [folder for folder in made if not folder.name.endswith(runs.SUFFIX)]
     made.sort(key=lambda folder: (folder / runs.LOG).stat().st_mtime, reverse=True)
     return [standing(folder) for folder in dict.fromkeys([*unfinished, *made])]

@@ -35,6 +35,7 @@ from vaecore.safefiles import (
     LARGEST_TENSORS,
     BadFile,
     File,
+    cache,
     checked,
     read_header,
     read_json,
@@ -256,5 +257,4 @@ def cached_analysis(key: str) -> Path:
 
 def cached(key: str, name: str) -> Path:
     """Where results for the weights of that digest lie in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "vaescope" / name / f"{key}.safetensors"
+    return cache() / name / f"{key}.safetensors"

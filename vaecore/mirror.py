@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vaecore.safefiles import LARGEST_TENSORS
+from vaecore.safefiles import LARGEST_TENSORS, cache
 from vaecore.shelf import FILES, NAME
 
 MOST_FOLDERS, LARGEST = 256, 8 << 30  # checkpoints and bytes of one place
@@ -31,8 +31,7 @@ class Mirror:
 
     def __init__(self, url: str) -> None:
         self.url, self.shown = url, re.sub(r"//[^@/]*@", "//", url)
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.folder = cache / "vaescope" / "mirror" / hashlib.sha256(url.encode()).hexdigest()[:20]
+        self.folder = cache() / "mirror" / hashlib.sha256(url.encode()).hexdigest()[:20]
         self.problem, self.moved, self.looked = "", time.monotonic(), -REFRESH
         self.thread: threading.Thread | None = None
 

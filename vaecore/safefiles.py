@@ -21,6 +21,11 @@ from torch import Tensor
 LARGEST_JSON, LARGEST_HEADER, LARGEST_TENSORS, MOST_TENSORS = 4 << 20, 1 << 20, 1 << 28, 4096
 
 
+def cache() -> Path:
+    """The user's cache: copies, and results for folders that cannot be written to."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaescope"
+
+
 class BadFile(ValueError):
     """A file that is missing, too large, or not what its name says."""
 
