@@ -3,11 +3,10 @@
 import math
 from html import escape
 
-from app import figures_health, health_rows
+from app import document, figures_health, health_rows
 from app.health import Health
 
 HIGH, WIDE = 150, 640  # of the bars, in pixels
-RULE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def page(found: list[Health], indices: tuple[int, ...]) -> str:
@@ -16,15 +15,13 @@ def page(found: list[Health], indices: tuple[int, ...]) -> str:
     worst = "".join(
         f"<h2>Least ELBO under {escape(one.checkpoint.name)}</h2>{pictures(found, one.worst)}" for one in found
     )
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<meta name='viewport' content='width=device-width'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{RULE}">{health_rows.STYLE}{STYLE}</head><body>'
+    body = (
         f"<h1>{escape(title)}</h1><section class='health'>{health_rows.headlines(found)}{health_rows.table(found)}"
         f"{health_rows.protocol(found)}</section>{''.join(map(divided, found))}"
         f"<h2>Images drawn at random, each beside its reconstructions</h2>{pictures(found, indices)}{worst}"
-        f"{''.join(map(origin, found))}</body></html>"
+        f"{''.join(map(origin, found))}"
     )
+    return document.page(title, health_rows.STYLE + STYLE, body)
 
 
 def divided(one: Health) -> str:

@@ -1,12 +1,11 @@
 """The parts of the page of health: verdicts, KL by dimension, reconstructions."""
 
-import re
 from html import escape
 
 import numpy as np
 import streamlit as st
 
-from app import choices, figures_between, figures_health, health, learned_selection, panels, words
+from app import choices, figures_between, figures_health, health, keep, learned_selection, panels, words
 from app.health import Health
 from app.session import Checkpoint
 
@@ -145,8 +144,7 @@ def write_address(checkpoints: list[Checkpoint]) -> None:
 
 
 def file_name(found: list[Health]) -> str:
-    named = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "-", one.checkpoint.name) for one in found)
-    return f"health-{named}.html"
+    return f"{keep.file_name('-'.join(['health', *(one.checkpoint.name for one in found)]))}.html"
 
 
 STYLE = """<style>

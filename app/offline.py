@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app import comparison, figures, offline_picture, pad, panels, session, words
+from app import choices, comparison, document, figures, offline_picture, pad, panels, session, words
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
@@ -29,25 +29,17 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
         f"</figure><div>{pad_place(problem)}{panels.pictures(look)}{numbers(look)}</div></div>"
         f"{beside([*entries, *apart], names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
     )
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><meta http-equiv='Content-Security-Policy' "
-        f"content=\"{POLICY}\"><meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)} - VAEscope</title><style>{style()}</style></head><body><main>{body}</main>"
-        f"{scripts(view)}</body></html>"
-    )
+    return document.page(f"{title} - VAEscope", style(), body, scripts(view))
 
 
 def state(checkpoint: Checkpoint, look: Look, axes: tuple, colour: str) -> dict:
     """What the pad's scripts read: decoder, densities, the image and the frame; `colour` is that of q."""
     return {
+        **pad.view(checkpoint, look, colour),
         "decoder": pad.decoder(checkpoint.digest, checkpoint)[0],
         "densities": pad.plane(checkpoint.digest, checkpoint),
-        "image": pad.image(checkpoint.digest, look.pick, checkpoint),
         "what": panels.name(look),
-        "rest": [float(v) for v in look.q.peak],
         "frame": [float(end) for axis in axes for end in (axis[0], axis[-1])],
-        "shape": list(checkpoint.shape),
-        "colours": [figures.GREY, colour, figures.BLUE],
         "problem": "",
         "decoded": None,
     }
@@ -63,7 +55,7 @@ def scripts(view: dict | None) -> str:
 
 
 def style() -> str:
-    return (COMPONENTS / "pad.css").read_text() + (COMPONENTS / "offline.css").read_text()
+    return f"<style>{(COMPONENTS / 'pad.css').read_text()}{(COMPONENTS / 'offline.css').read_text()}</style>"
 
 
 def pad_place(problem: str) -> str:
@@ -113,11 +105,10 @@ def link(entries: Entries, apart: Entries, z: tuple[float, float] | None) -> str
     """What to put after the app's own address to see this view there."""
     (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
     asked = [("checkpoint", checkpoint.name), *look.pick.address.items(), *(("with", name) for name in guests)]
-    asked += [("z", ",".join(map(str, z)))] if z else []
+    asked += [("z", choices.place_text(z))] if z else []
     return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
 
 
-POLICY = "default-src 'none'; img-src data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 TOLD = {
     "command": "command",
     "start": "begun with",

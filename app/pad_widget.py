@@ -12,14 +12,11 @@ def show(checkpoint: Checkpoint, look: Look, colour: str = figures.ORANGE) -> No
     """The pad for one image; `colour` is that of q in the picture beside it."""
     problem, z = pad.decoder(checkpoint.digest, checkpoint)[1], choices.place(checkpoint.digest)
     data = {
+        **pad.view(checkpoint, look, colour),
         "plane": checkpoint.digest,
-        "image": pad.image(checkpoint.digest, look.pick, checkpoint),
         "what": widgets.title(look.pick),
         "pinned": z and list(z),
-        "rest": [float(v) for v in look.q.peak],
         "frame": look.frame,
-        "shape": list(checkpoint.shape),
-        "colours": [figures.GREY, colour, figures.BLUE],
         "problem": problem,
         "decoded": pad.decoded(checkpoint.digest, z, look.pick, checkpoint) if problem and z else None,
     }
