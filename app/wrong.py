@@ -143,8 +143,14 @@ class Line:
 
 def lines(checkpoint: Checkpoint, kind: str) -> list[Line]:
     """All images together, then each label; the share of amortization is that of the labels' summed gaps."""
-    found, labels = values(checkpoint, kind), session.codes(checkpoint.digest, checkpoint).labels
-    parts = [values(checkpoint, part) for part in PARTS] if kind in EXACT and PARTS[0] in offered(checkpoint) else None
+    return _lines(checkpoint.digest, session.stamp(checkpoint.digest, checkpoint.folder), kind, checkpoint)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _lines(digest: str, stamp: tuple[int, ...], kind: str, _checkpoint: Checkpoint) -> list[Line]:
+    found, labels = values(_checkpoint, kind), session.codes(digest, _checkpoint).labels
+    split = kind in EXACT and PARTS[0] in offered(_checkpoint)
+    parts = [values(_checkpoint, part) for part in PARTS] if split else None
     groups = [None] if labels is None else [None, *np.unique(labels[np.isfinite(found)]).tolist()]
 
     def line(label: int | None) -> Line:

@@ -1,22 +1,17 @@
 """How fluent the latent pad is, in a real browser: pictures a second while the pointer moves, and ms for each decode.
 
-    .venv/bin/python bench/pad_fluency.py
+    .venv/bin/python -m bench.pad_fluency
 
 Starts the app on a free port, opens the posterior page of each checkpoint in chromium with software rendering, moves
 the pointer over the latent map at every frame, and prints as JSON: pictures that the pad drew a second, milliseconds a
 frame (p50, p95, maximum), the frames while nothing moves, and milliseconds that the decoder alone takes.
 """
 
-import argparse
-import json
-import os
-from contextlib import nullcontext
-from pathlib import Path
+from playwright.sync_api import Browser
 
-from click_latency import FLAGS, QUIET, serving, summary
-from playwright.sync_api import Browser, sync_playwright
+from bench.browsing import ROOT, chromium, parser, report, summary
 
-COMPONENTS = Path(__file__).resolve().parents[1] / "app" / "components"
+COMPONENTS = ROOT / "app" / "components"
 FRAMES = 240
 MOVE = """async (canvas, [frames, moving]) => {
   const box = canvas.getBoundingClientRect()
@@ -59,7 +54,7 @@ def decoding(browser: Browser, name: str) -> list[float]:
     from vaecore import load
     from vaecore.checkpoints import read_config
 
-    folder = COMPONENTS.parents[1] / "pretrained" / name
+    folder = ROOT / "pretrained" / name
     config, page = read_config(folder), browser.new_page()
     page.add_script_tag(content=(COMPONENTS / "decoder.js").read_text())
     shape = tuple(config["data_shape"])
@@ -82,16 +77,12 @@ def moving(browser: Browser, url: str, name: str) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", nargs="+", default=["digits-vae-2d", "mnist-vae-2d", "dynamic-mnist-vae-2d"])
-    parser.add_argument("--url", help="of an app that runs already")
-    options, found = parser.parse_args(), {}
-    with nullcontext(options.url) if options.url else serving() as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS + QUIET)
+    options = parser(__doc__, ["digits-vae-2d", "mnist-vae-2d", "dynamic-mnist-vae-2d"]).parse_args()
+    found = {}
+    with chromium(options.url) as (browser, url):
         for name in options.checkpoint:
             found[name] = {**moving(browser, url, name), "decode_ms": summary(decoding(browser, name))}
-        browser.close()
-    print(json.dumps({"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), **found}))
+    report(**found)
 
 
 if __name__ == "__main__":

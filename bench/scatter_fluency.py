@@ -1,6 +1,6 @@
 """How fluent the map of 70,000 codes is, in a real browser: first picture, pan, lasso.
 
-    .venv/bin/python bench/scatter_fluency.py --checkpoint dynamic-mnist-vae-40d
+    .venv/bin/python -m bench.scatter_fluency --checkpoint dynamic-mnist-vae-40d
 
 Starts the app on a free port, opens the page with all images in chromium with software rendering, and prints as JSON:
 seconds until the first picture (of a server that has just begun, and of one that knows the codes), milliseconds a frame
@@ -8,14 +8,11 @@ while nothing moves, while the map is dragged and while a line is drawn around p
 milliseconds from the line's end until the page shows what was selected.
 """
 
-import argparse
-import json
-import os
 import time
-from contextlib import nullcontext
 
-from click_latency import FLAGS, QUIET, serving, summary
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+
+from bench.browsing import chromium, parser, report, summary
 
 FRAMES = 120
 # Moves the pressed pointer on a circle, one step a frame, and takes the time between frames.
@@ -55,26 +52,23 @@ def dragged(page: Page, tool: str, radius: float) -> list[float]:
     return page.locator(".over").first.evaluate(DRAG, [FRAMES, radius])
 
 
-def measure(url: str, points: int) -> dict:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS + QUIET)
-        page, cold = opened(browser, url, points)
-        page.get_by_text("Samples of the priors").wait_for(timeout=600_000)  # all that is computed once has been
-        page.close()
-        page, warm = opened(browser, url, points)
-        page.wait_for_timeout(5_000)
-        idle = page.locator(".over").first.evaluate(DRAG, [FRAMES, 0])
-        pan = dragged(page, "move", 0.2)
-        page.mouse.up()
-        page.wait_for_timeout(500)
-        lasso = dragged(page, "lasso", 0.15)
-        start = time.monotonic()
-        page.mouse.up()
-        page.wait_for_selector(".common[data-selected]", timeout=120_000)
-        answered = 1000 * (time.monotonic() - start)
-        counts = page.locator(".scatter[data-selected]").get_attribute("data-selected")
-        said = page.locator(".common").get_attribute("data-selected")
-        browser.close()
+def measure(browser: Browser, url: str, points: int) -> dict:
+    page, cold = opened(browser, url, points)
+    page.get_by_text("Samples of the priors").wait_for(timeout=600_000)  # all that is computed once has been
+    page.close()
+    page, warm = opened(browser, url, points)
+    page.wait_for_timeout(5_000)
+    idle = page.locator(".over").first.evaluate(DRAG, [FRAMES, 0])
+    pan = dragged(page, "move", 0.2)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    lasso = dragged(page, "lasso", 0.15)
+    start = time.monotonic()
+    page.mouse.up()
+    page.wait_for_selector(".common[data-selected]", timeout=120_000)
+    answered = 1000 * (time.monotonic() - start)
+    counts = page.locator(".scatter[data-selected]").get_attribute("data-selected")
+    said = page.locator(".common").get_attribute("data-selected")
     return {
         "first_picture_s": {"cold": round(cold, 1), "warm": round(warm, 1)},
         "idle_frame_ms": summary(idle),
@@ -86,17 +80,13 @@ def measure(url: str, points: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", default="dynamic-mnist-vae-40d")
-    parser.add_argument("--points", type=int, default=70_000, help="how many the data set has in all")
-    parser.add_argument("--url", help="of an app that runs already")
-    options = parser.parse_args()
-    path = f"/learned?checkpoint={options.checkpoint}&split=all&map=pca"
-    with nullcontext(options.url) if options.url else serving() as url:
-        found = measure(url + path, options.points)
-    print(
-        json.dumps({"points": options.points, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), **found})
-    )
+    asked = parser(__doc__, "dynamic-mnist-vae-40d")
+    asked.add_argument("--points", type=int, default=70_000, help="how many the data set has in all")
+    options = asked.parse_args()
+    with chromium(options.url) as (browser, url):
+        path = f"/learned?checkpoint={options.checkpoint}&split=all&map=pca"
+        found = measure(browser, url + path, options.points)
+    report(points=options.points, **found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """From a stroke on the canvas until the ellipse follows, and until the exact posterior does, in a real browser.
 
-    .venv/bin/python bench/stroke_latency.py --checkpoint mnist-vae-2d --strokes 30
+    .venv/bin/python -m bench.stroke_latency --checkpoint mnist-vae-2d --strokes 30
 
 Starts the app on a free port, opens the page in chromium with software rendering, draws with the mouse, and prints p50,
 p95 and the maximum in milliseconds as JSON, from the lifting of the pen: until the ellipse of q(z|x) has moved in the
@@ -8,14 +8,11 @@ latent map, until ellipses and contours are new in the picture, and until the ex
 every few strokes.
 """
 
-import argparse
-import json
-import os
 import random
-from contextlib import nullcontext
 
-from click_latency import FLAGS, QUIET, serving, summary
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
+
+from bench.browsing import chromium, parser, report, summary
 
 STROKES = 4  # on one drawing
 
@@ -55,25 +52,22 @@ def stroke(page: Page, box: dict, rng: random.Random) -> dict[str, float]:
     return page.evaluate("window.seen")
 
 
-def measure(url: str, strokes: int) -> list[dict[str, float]]:
+def measure(browser: Browser, url: str, strokes: int) -> list[dict[str, float]]:
     rng = random.Random(0)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS + QUIET)
-        page = browser.new_page(viewport={"width": 1440, "height": 1400})
-        page.goto(url)
-        page.wait_for_selector(".easel canvas", timeout=120_000)
-        page.wait_for_timeout(2_000)
-        box = page.locator(".easel canvas").bounding_box()
-        page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])  # a first dot: all is loaded
-        page.wait_for_selector(".look[data-pick]", timeout=120_000)
-        page.wait_for_selector(".gtitle", timeout=120_000)
-        page.wait_for_timeout(2_000)
-        times = []
-        for count in range(strokes):
-            if count and count % STROKES == 0:
-                undo_all(page)
-            times.append(stroke(page, box, rng))
-        browser.close()
+    page = browser.new_page(viewport={"width": 1440, "height": 1400})
+    page.goto(url)
+    page.wait_for_selector(".easel canvas", timeout=120_000)
+    page.wait_for_timeout(2_000)
+    box = page.locator(".easel canvas").bounding_box()
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])  # a first dot: all is loaded
+    page.wait_for_selector(".look[data-pick]", timeout=120_000)
+    page.wait_for_selector(".gtitle", timeout=120_000)
+    page.wait_for_timeout(2_000)
+    times = []
+    for count in range(strokes):
+        if count and count % STROKES == 0:
+            undo_all(page)
+        times.append(stroke(page, box, rng))
     return times
 
 
@@ -89,17 +83,14 @@ def undo_all(page: Page) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", default="mnist-vae-2d")
-    parser.add_argument("--strokes", type=int, default=30)
-    parser.add_argument("--url", help="of an app that runs already")
-    options = parser.parse_args()
-    path = f"/posterior?checkpoint={options.checkpoint}&drawing=none"
-    with nullcontext(options.url) if options.url else serving() as url:
-        times = measure(url + path, options.strokes)
-    result = {"strokes": options.strokes, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+    asked = parser(__doc__, "mnist-vae-2d")
+    asked.add_argument("--strokes", type=int, default=30)
+    options = asked.parse_args()
+    with chromium(options.url) as (browser, url):
+        path = f"/posterior?checkpoint={options.checkpoint}&drawing=none"
+        times = measure(browser, url + path, options.strokes)
     parts = {f"{name}_ms": summary([each[name] for each in times]) for name in ("ellipse", "picture", "numbers")}
-    print(json.dumps({**result, **parts}))
+    report(strokes=options.strokes, **parts)
 
 
 if __name__ == "__main__":
