@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-# Streamlit looks for its server under the page's own path before it looks at the root, and the browser reports that.
-PROBES = re.compile(r"/(posterior|unsure)/_stcore/(host-config|health)$")
 PATIENCE = 90_000  # ms: the first picture waits for torch, the decoded grid and software rendering
 
 
@@ -84,8 +82,13 @@ def browser() -> Iterator["Browser"]:
         found.close()
 
 
-def heard(page: "Page", probes: re.Pattern) -> list[str]:
-    """What the page's console complains about from now on, but for Streamlit's `probes`; it grows as it comes."""
+def heard(page: "Page", *visited: str) -> list[str]:
+    """What the page's console complains about from now on; it grows as it comes.
+
+    But for Streamlit's probes: it looks for its server under the path of each `visited` page before it looks at the
+    root, and the browser reports that.
+    """
+    probes = re.compile(rf"/({'|'.join(visited)})/_stcore/(host-config|health)$")
     complaints = []
 
     def hear(message: "ConsoleMessage") -> None:
@@ -103,7 +106,7 @@ class Visit:
     def __init__(self, browser: "Browser", url: str, **screen: object) -> None:
         self.context = browser.new_context(**screen)
         self.page = self.context.new_page()
-        self.complaints = heard(self.page, PROBES)
+        self.complaints = heard(self.page, "posterior", "unsure")
         self.page.goto(url)
         self.settled("")
 

@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PROBES = re.compile(r"/between/_stcore/(host-config|health)$")
 ROWS = "[...document.querySelectorAll('.way')].map((way) => way.dataset.pair)"
 
 
 def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
     """The page when rows, map and samples are there, and what its console complains about."""
     page = browser.new_context(**screen).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "between")
     page.goto(url)
     for part in (".way", ".strip button", ".dreams", ".contourlayer", ".map canvas[data-chosen]"):
         page.locator(part).first.wait_for(timeout=PATIENCE)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PROBES = re.compile(r"/(checkpoints|posterior)/_stcore/(host-config|health)$")
 NAME = "brought-by-a-browser-test"
 
 
@@ -35,7 +34,7 @@ def mine(tmp_path: "Path") -> Iterator[bytes]:
 
 def test_a_zip_comes_in_by_the_file_chooser(address: str, browser: "Browser", mine: bytes) -> None:  # noqa: F811
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "checkpoints", "posterior")
     page.goto(f"{address}/checkpoints")
     page.get_by_text("Bring your own VAE").click(timeout=PATIENCE)
     chooser, take = page.locator("input[type=file]"), page.get_by_role("button", name="Check it and take it in")

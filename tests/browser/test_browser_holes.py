@@ -11,13 +11,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PROBES = re.compile(r"/prior/_stcore/(host-config|health)$")
-
 
 def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
     """The page when its map and its samples are there, and what its console complains about."""
     page = browser.new_context(**screen).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "prior")
     page.goto(url)
     page.locator(".place").wait_for(timeout=PATIENCE)
     page.locator(".strip button").first.wait_for(timeout=PATIENCE)

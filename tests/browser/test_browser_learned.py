@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PROBES = re.compile(r"/learned/_stcore/(host-config|health)$")
 IMAGES = 355  # test images of digits
 PIXELS = "canvas => canvas.toDataURL()"
 
@@ -19,7 +18,7 @@ PIXELS = "canvas => canvas.toDataURL()"
 def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
     """The page when its maps are drawn, and what its console complains about."""
     page = browser.new_context(**screen).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "learned")
     page.goto(url)
     page.locator(f".over[data-drawn='{IMAGES}']").last.wait_for(timeout=PATIENCE)
     page.locator(".groups").first.wait_for(timeout=PATIENCE)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageDraw
-from test_browser import PATIENCE, PROBES, address, browser, heard  # noqa: F401  fixtures: the app and chromium
+from test_browser import PATIENCE, address, browser, heard  # noqa: F401  fixtures: the app and chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list[str]]:  # noqa: F811
     page = browser.new_context(**{"viewport": {"width": 1280, "height": 1300}, **screen}).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "posterior", "unsure")
     page.goto(url)
     return page, complaints
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 COMPONENTS = Path(pad.__file__).parent / "components"
-PROBES = re.compile(r"/posterior/_stcore/(host-config|health)$")
 DECODE = """async ([description, places, x]) => {
   const decoder = readDecoder(description)
   const image = numbersOf(x)
@@ -105,7 +104,7 @@ def test_the_browsers_aggregate_is_the_exact_sum(bench: "Page") -> None:
 
 def test_the_pad_follows_without_the_server_and_its_pin_is_the_link(address: str, browser: "Browser") -> None:  # noqa: F811
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-    complaints, sent = heard(page, PROBES), []
+    complaints, sent = heard(page, "posterior"), []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{address}/posterior?checkpoint=trained&image=3")
     page.locator(".pad[data-drawn]").first.wait_for(timeout=PATIENCE)

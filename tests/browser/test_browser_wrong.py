@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from test_browser import PATIENCE, PROBES, address, browser, heard  # noqa: F401  fixtures: the app and chromium
+from test_browser import PATIENCE, address, browser, heard  # noqa: F401  fixtures: the app and chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -32,7 +32,7 @@ def colours(page: "Page") -> int:
 
 def test_a_colouring_is_chosen_and_a_bad_image_opened(address: str, browser: "Browser") -> None:  # noqa: F811
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-    complaints = heard(page, PROBES)
+    complaints = heard(page, "posterior", "unsure")
     page.goto(f"{address}/{LINK}")
     page.locator(".look[data-pick=image-3]").wait_for(timeout=PATIENCE)
     page.locator(f"{MAP}[data-colouring='']").wait_for(timeout=PATIENCE)
