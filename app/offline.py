@@ -9,7 +9,7 @@ from app import choices, comparison, document, figures, offline_picture, pad, pa
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
-SCRIPTS = ("decoder", "pad_picture", "pad_panel", "offline")
+SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "offline"), ("common", "pad", "offline")
 Entries = list[tuple[Checkpoint, Look]]
 
 
@@ -55,7 +55,7 @@ def scripts(view: dict | None) -> str:
 
 
 def style() -> str:
-    return f"<style>{(COMPONENTS / 'pad.css').read_text()}{(COMPONENTS / 'offline.css').read_text()}</style>"
+    return f"<style>{''.join((COMPONENTS / f'{name}.css').read_text() for name in STYLES)}</style>"
 
 
 def pad_place(problem: str) -> str:

@@ -18,8 +18,8 @@ def declared(name: str, root: str, parts: tuple[str, ...] = ()) -> "ComponentRen
     """A component of app/components; `parts` are further scripts, which the first one's functions call."""
     files = Path(__file__).parent / "components"
     js = "\n".join((files / f"{script}.js").read_text() for script in (name, *parts))
-    css = (files / f"{name}.css").read_text()
-    return st.components.v2.component(name, html=f'<div class="{root}"></div>', css=css, js=js)
+    css = "\n".join((files / f"{sheet}.css").read_text() for sheet in ("common", name))
+    return st.components.v2.component(name, html=f'<div class="root {root}"></div>', css=css, js=js)
 
 
 _MAP = declared("latent_map", "map", ("latent_map_colours", "ramp"))
