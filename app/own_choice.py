@@ -1,5 +1,6 @@
 """Whose posterior is shown: a test image by its number, a drawing, an uploaded picture, or a sample of the prior."""
 
+import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -7,6 +8,7 @@ import streamlit as st
 from app import choices, own, own_looks, own_steps, own_widgets, panels
 from app.session import OWN, Checkpoint, Codes, Pick
 
+BEAT = 0.2  # seconds from an answer's first part, the place in the map, to its picture
 SOURCES = {
     "image": "Test image",
     "sample": "Sample at a code",
@@ -18,7 +20,6 @@ SOURCES = {
 
 def read_link(checkpoint: Checkpoint) -> None:
     """Take the drawing or the picture that a link carries; say so if it fits no image of this checkpoint."""
-    st.session_state["own_due"] = False
     for kind in OWN:
         text = choices.news(kind)
         if text is None:
@@ -108,7 +109,21 @@ def brought(checkpoint: Checkpoint, kind: str) -> Pick:
         else:
             place = None if chosen.blank else own_looks.encoded(checkpoint.digest, chosen, checkpoint)
             own_widgets.easel(material, checkpoint.shape, known.background, place, received(kind, own.drawn))
+            told(chosen)
     return chosen
+
+
+def told(chosen: Pick) -> None:
+    """Remember since when the browser knows where the encoder puts this drawing."""
+    if (st.session_state.get("own_told") or (None,))[0] != chosen:
+        st.session_state["own_told"] = chosen, time.monotonic()
+
+
+def let_the_map_follow(chosen: Pick) -> None:
+    """Wait until the browser has drawn that in the latent map: the picture keeps it busy for longer than a frame."""
+    known, since = st.session_state.get("own_told") or (None, 0.0)
+    if known == chosen:
+        time.sleep(max(0.0, since + BEAT - time.monotonic()))
 
 
 def seen(checkpoint: Checkpoint, kind: str, material: own.Material | None, known: own.Convention) -> Pick:
@@ -132,7 +147,7 @@ def received(kind: str, read: Callable[[object], own.Material]) -> Callable[[obj
 
     def keep(content: object) -> None:
         state = st.session_state
-        state["own_problem"], state["own_due"] = None, True
+        state["own_problem"] = None
         try:
             material = None if content is None else read(content)
         except ValueError as error:

@@ -1,6 +1,6 @@
 """What the posterior page adds for a visitor's own image, computed once and kept. Beside session.py, by its rules.
 
-A draft of the picture, which follows a stroke before the exact results are there; the codes nearest to the encoder's.
+Where the encoder puts it, which the latent map shows before the exact results are there; the codes nearest to that.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import figures, holes, own, session
-from app.session import Checkpoint, Look, Pick, Sketch
+from app import holes, own, session
+from app.session import Checkpoint, Look, Pick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,25 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAREST = 8
-COARSE = 14  # points a side of a draft's first grid
-ROUGH = 20  # points a side of the one that is drawn
-BULK = 8.0  # nats below the peak: what the exact results call the posterior's bulk
 QUICK = 5000  # training images: so few are encoded without asking
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """What is known of an image at once: q(z|x), the reconstruction, log p(z|x) on a grid up to a constant."""
-
-    pick: Pick
-    original: np.ndarray
-    reconstruction: np.ndarray
-    q_loc: np.ndarray
-    q_scale: np.ndarray
-    q: Sketch
-    axes: tuple[np.ndarray, np.ndarray]
-    log_density: np.ndarray
-    label: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,43 +46,6 @@ def encoded(digest: str, pick: Pick, _checkpoint: Checkpoint) -> dict[str, list[
     with session.computing():
         q = vae.posterior(x)
         return {"here": q.mean[0].tolist(), "spread": q.stddev[0].tolist()}
-
-
-def draft(checkpoint: Checkpoint, pick: Pick) -> Draft | None:
-    """None where the overview answers for no image without decoding anew."""
-    import torch
-
-    grid = session.overview(checkpoint.digest, checkpoint)
-    if grid.slope is None:
-        return None
-    vae, x = session.model(checkpoint.digest, checkpoint.folder), session.image(checkpoint, pick)
-    with session.computing():
-        q = vae.posterior(x)
-        loc, scale, drawn = q.mean[0].numpy(), q.stddev[0].numpy(), session.sketch(q)
-        edges = [session.box(drawn, loc, scale)]
-        axes = tuple(axis.numpy() for axis in grid.axes)
-        mass = bulk(axes, grid.log_joint(x)[0].numpy())
-        axes = tuple(np.linspace(*mass[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
-        axes = session.grid(bulk(axes, session.log_joint(vae, x, axes)), edges, points=ROUGH)
-        return Draft(
-            pick=pick,
-            original=x[0].numpy(),
-            reconstruction=vae.likelihood(torch.from_numpy(drawn.peak)[None]).mean[0].numpy(),
-            q_loc=loc,
-            q_scale=scale,
-            q=drawn,
-            axes=axes,
-            log_density=session.log_joint(vae, x, axes),
-        )
-
-
-def bulk(axes: tuple[np.ndarray, np.ndarray], table: np.ndarray) -> figures.Frame:
-    """The box of the nodes within BULK of the highest, and a step more on every side."""
-    ends = []
-    for axis, places in zip(axes, np.nonzero(table >= np.nanmax(table) - BULK), strict=True):
-        step = axis[1] - axis[0]
-        ends += [float(axis[places.min()] - step), float(axis[places.max()] + step)]
-    return tuple(ends)
 
 
 # ---- neighbours

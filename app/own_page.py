@@ -1,39 +1,16 @@
-"""What the posterior page shows besides for any image: a draft at once, and the images with the nearest codes."""
+"""What the posterior page shows besides for any image: those with the nearest codes."""
 
-import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import choices, figures, own_looks, panels, widgets
+from app import choices, figures, own_looks, widgets
 from app.own_looks import Near
 from app.session import Checkpoint, Look, Pick
 from app.words import nats
 
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
-YIELD = 0.1  # seconds in which the draft is sent and drawn, before the exact results take the cores
-COMPUTING = "Computing the exact posterior and the gaps."
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-
-
-def draft(checkpoint: Checkpoint, pick: Pick, picture: "DeltaGenerator", numbers: "DeltaGenerator") -> None:
-    """After a stroke: q, its reconstruction and the posterior's shape at once; the rerun brings the exact results.
-
-    What else is on the page stays until then.
-    """
-    found = own_looks.draft(checkpoint, pick) if st.session_state.pop("own_due", False) else None
-    if found is None:
-        return
-    with picture:
-        panels.sketched(found)
-    said = f"<p>{COMPUTING}</p>{panels.pictures(found)}"
-    numbers.html(f'{panels.STYLE}<section class="look" data-draft="{pick}">{said}</section>')
-    time.sleep(YIELD)
-    st.rerun(scope="fragment")
 
 
 def nearest(checkpoint: Checkpoint, look: Look) -> None:

@@ -40,14 +40,8 @@ def switches(material: Material, kind: str, checkpoint: Checkpoint, known: Conve
         for name in OFFERED[kind]:
             # A key for each default: another picture, or data set, may need other steps.
             key = f"own_{kind}_{name}_{wanted[name]}"
-            chosen[name] = st.checkbox(
-                own.STEPS[name].capitalize(), wanted[name], key=key, persist_state="session", on_change=due
-            )
+            chosen[name] = st.checkbox(own.STEPS[name].capitalize(), wanted[name], key=key, persist_state="session")
     return chosen
-
-
-def due() -> None:
-    st.session_state["own_due"] = True
 
 
 def row(shown: list[tuple[str, np.ndarray]], shape: tuple[int, ...], ready: bool) -> None:
@@ -60,7 +54,9 @@ def row(shown: list[tuple[str, np.ndarray]], shape: tuple[int, ...], ready: bool
     st.html(f"{STYLE}<div class='steps' data-steps='{len(shown)}'>{'<b>&rarr;</b>'.join(parts)}</div>")
 
 
+# What is being computed anew does not fade: to fade the page takes the browser longer than to draw it.
 STYLE = """<style>
+[data-stale] { opacity: 1 !important; transition: none !important; }
 .steps { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .5rem; }
 .steps figure { margin: 0; width: 112px; }
 .steps img { width: 112px; height: 112px; object-fit: contain; image-rendering: pixelated; border-radius: 4px; }

@@ -10,7 +10,6 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures, session, widgets, words
-from app.own_looks import Draft
 from app.session import Checkpoint, Codes, Look, Pick
 
 SHOWN = 24  # thumbnails in the strip
@@ -86,17 +85,7 @@ def drawing(entries: list[tuple[Checkpoint, Look]], names: dict[str, str] | None
     return axes, log_density, shapes, notes
 
 
-def sketched(draft: Draft) -> None:
-    """The same picture before the exact results: q over log p(z|x), without the best Gaussian."""
-    shapes = [outline(draft, "encoder q(z|x)", figures.ORANGE)]
-    notes = ["the exact posterior is being computed", *remarks(draft.axes, shapes, [draft])]
-    figure = figures.posterior_figure(draft.axes, draft.log_density, shapes, name(draft), notes=notes)
-    with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
-        alt = f"{name(draft)}: a first sketch of the true posterior under the encoder's q(z|x)."
-        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=alt)
-
-
-def outline(look: Look | Draft, name: str, colour: str, dash: str = "solid") -> figures.Outline:
+def outline(look: Look, name: str, colour: str, dash: str = "solid") -> figures.Outline:
     """q(z|x) as it is drawn: a diagonal Gaussian by its ellipses, any other by lines of equal density."""
     if look.q.family:
         return session.outline(look.q, name, colour, dash)
@@ -114,9 +103,7 @@ def labels(entries: list[Checkpoint]) -> list[str]:
     return [f"{entry.label}, {entry.name}" if names.count(entry.label) > 1 else entry.label for entry in entries]
 
 
-def remarks(
-    axes: tuple[np.ndarray, np.ndarray], shapes: list[figures.Outline], looks: "list[Look] | list[Draft]"
-) -> list[str]:
+def remarks(axes: tuple[np.ndarray, np.ndarray], shapes: list[figures.Outline], looks: list[Look]) -> list[str]:
     """What of q cannot be seen in the frame."""
     frame = tuple(float(end) for axis in axes for end in (axis[0], axis[-1]))
     shares = [figures.outside(look.q.z, look.q.weight, frame) for look in looks]
@@ -127,7 +114,7 @@ def remarks(
     ]
 
 
-def name(look: Look | Draft) -> str:
+def name(look: Look) -> str:
     what = widgets.title(look.pick).capitalize()
     return what if look.label is None else f"{what}, a {look.label}" if look.pick.kind == "image" else what
 
@@ -163,7 +150,7 @@ def bar(look: Look, q: str) -> str:
     return f'<div class="bar" aria-hidden="true">{drawn}</div>'
 
 
-def pictures(look: Look | Draft) -> str:
+def pictures(look: Look) -> str:
     first = "sample" if look.pick.kind in ("sample", "prior") else "original"
     pair = ((first, look.original), ("reconstruction", look.reconstruction))
     figure = '<figure><img src="{}" alt="{} of {}"><figcaption>{}</figcaption></figure>'

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ICON = str(ROOT / "app" / "icon.svg")
 GRID = 28  # points a side of the picture's grid, crowded where the two Gaussians lie: decoded within 50 ms
 OWN = ("drawing", "upload")  # kinds of images that the visitor brings
+QUICK = 0.03  # nats: log p(x) of an image of the visitor's own, who waits for it; the error that is shown says so
 DRAWS = 1024  # of q, or of each of its components: they say where it lies
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
@@ -401,7 +402,7 @@ def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host
     owner = _host or _checkpoint
     vae, x, places = model(digest, _checkpoint.folder), image(owner, pick), codes(owner.digest, owner)
     alike = owner if same_posterior(_checkpoint, owner) else _checkpoint
-    found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, alike)
+    found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, alike, quick=pick.kind in OWN)
     frame = found.pop("frame")
     with computing():
         q = vae.posterior(x)
@@ -494,14 +495,17 @@ def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     return {**numbers, **places, "modes": int(row["modes"]), "frame": tuple(row["frame"].tolist())}
 
 
-def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkpoint | None = None) -> dict:
+def computed_gap(
+    digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkpoint | None = None, quick: bool = False
+) -> dict:
     """The exact results; `owner` is the checkpoint whose grid serves, itself or one of equal prior and decoder."""
     from vaecore.exact import split_gap
+    from vaecore.exact.posterior import TOLERANCE
 
     owner = owner or checkpoint
     grid = overview(owner.digest, owner)  # first: one who waits for it must not hold the cores
     with computing():
-        gap = split_gap(model(digest, checkpoint.folder), x, grid)
+        gap = split_gap(model(digest, checkpoint.folder), x, grid, QUICK if quick else TOLERANCE)
     numbers = {name: float(getattr(gap, name)) for name in NUMBERS}
     return {
         **numbers,
@@ -515,13 +519,11 @@ def computed_gap(digest: str, x: "Tensor", checkpoint: Checkpoint, owner: Checkp
 NUMBERS = ("log_evidence", "elbo", "approximation", "amortization", "error", "gap_error")
 
 
-def grid(
-    frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0, points: int = GRID
-) -> tuple[np.ndarray, np.ndarray]:
+def grid(frame: figures.Frame, boxes: list[figures.Frame], reach: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
     """The picture's grid: square, finest where the outlines lie."""
     square = figures.square_frame(frame, boxes, reach)
     return tuple(
-        figures.axis_points(*square[side], [box[side] for box in boxes], points) for side in (slice(0, 2), slice(2, 4))
+        figures.axis_points(*square[side], [box[side] for box in boxes], GRID) for side in (slice(0, 2), slice(2, 4))
     )
 
 

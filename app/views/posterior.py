@@ -47,8 +47,8 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with st.spinner("Decoding the latent plane, once for this checkpoint"):
             session.decoded(checkpoint, pick)
         picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
-        own_page.draft(checkpoint, pick, picture, numbers)
         host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
+        own_choice.let_the_map_follow(pick)
         with picture:
             shared, apart = comparison.visitors(checkpoint, guests)
             entries = [host, *((guest, session.guest(guest, pick, checkpoint)) for guest in shared)]

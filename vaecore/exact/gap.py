@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, Normal
 from vaecore.distributions import is_diagonal
 from vaecore.exact.overview import Overview
 from vaecore.exact.patches import lattice, shifts
-from vaecore.exact.posterior import TruePosterior, centre, true_posterior
+from vaecore.exact.posterior import TOLERANCE, TruePosterior, centre, true_posterior
 from vaecore.vae import VAE
 
 
@@ -131,9 +131,9 @@ class Gap:
 
 
 @torch.no_grad()
-def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None) -> Gap:
+def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE) -> Gap:
     """The exact gap of each image x [B, C, H, W] and its two parts, none of them negative."""
-    posterior = true_posterior(vae, x, overview)
+    posterior = true_posterior(vae, x, overview, tolerance)
     q = vae.posterior(x.to(posterior.overview.z))
     total, gap_error = posterior.divergence(q)
     best, approximation = best_of(posterior, centre(q))

@@ -15,6 +15,7 @@ from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.exact.valleys import separated
 from vaecore.vae import VAE
 
+TOLERANCE = 0.006  # nats of log p(x), within which the lattice's copies shall agree: the error is then well under 0.01
 STARTS = 16  # of an image's ascents, beside the encoder's mean; those that fall behind are given up early
 
 
@@ -27,7 +28,7 @@ class TruePosterior:
     """
 
     @torch.no_grad()
-    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = 0.006) -> None:
+    def __init__(self, vae: VAE, x: Tensor, overview: Overview, tolerance: float = TOLERANCE) -> None:
         self.overview, self.tolerance, self.joint = overview, tolerance, Joint(vae, x)
         table = overview.log_joint(x).flatten(1).double()
         starts = ascents(centre(vae.posterior(x)), table, overview)
@@ -201,10 +202,13 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     return peaks
 
 
-def true_posterior(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = 0.006) -> TruePosterior:
+def true_posterior(
+    vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE
+) -> TruePosterior:
     """The exact posterior of images x [B, C, H, W] under a VAE with D = 2; ValueError for any other D.
 
-    `overview` is the grid of decodes to reuse; without it one is made around the codes of x.
+    `overview` is the grid of decodes to reuse; without it one is made around the codes of x. A larger `tolerance`, nats
+    of log p(x), takes fewer decodes where a posterior is rough; what it costs stands in `error`.
     """
     must_be_flat(vae)
     if x.ndim != 4 or not len(x):
