@@ -16,12 +16,13 @@ Entries = list[tuple[Checkpoint, Look]]
 def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float, float] | None = None) -> str:
     """The file's text. `apart` are checkpoints compared, of another true posterior; z is what is pinned."""
     checkpoint, look = entries[0]
-    axes, log_density, shapes, notes = panels.drawing(entries, names if entries[1:] or apart else None)
+    named = names if entries[1:] or apart else None
+    axes, log_density, shapes, notes = panels.drawing(entries, named)
     marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
     picture = offline_picture.svg(axes, log_density, shapes, panels.spoken(entries), marks)
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
-    view = {**state(checkpoint, look, axes, shapes[0].colour), "pinned": z and list(z)} if decoder else None
+    view = {**state(entries, axes, named), "pinned": z and list(z)} if decoder else None
     title = f"{panels.name(look)}, {checkpoint.name}"
     body = (
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
@@ -32,10 +33,11 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
     return document.page(f"{title} - VAEscope", style(), body, scripts(view))
 
 
-def state(checkpoint: Checkpoint, look: Look, axes: tuple, colour: str) -> dict:
-    """What the pad's scripts read: decoder, densities, the image and the frame; `colour` is that of q."""
+def state(entries: Entries, axes: tuple, names: dict[str, str] | None) -> dict:
+    """What the pad's scripts read: decoder, densities, the image and the frame."""
+    checkpoint, look = entries[0]
     return {
-        **pad.view(checkpoint, look, colour),
+        **pad.view(entries, names),
         "decoder": pad.decoder(checkpoint.digest, checkpoint)[0],
         "densities": pad.plane(checkpoint.digest, checkpoint),
         "what": panels.name(look),

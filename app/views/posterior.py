@@ -60,7 +60,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with numbers:
             panels.numbers(host[1], panels.colour(checkpoint, guests))
         with places:
-            pad_widget.show(checkpoint, host[1], panels.colour(checkpoint, guests))
+            pad_widget.show(entries, names if guests else None)
             wrong_rows.latent_map(checkpoint, codes, host[1])
         if path is not None:
             comparison.path(path)
