@@ -34,6 +34,14 @@ def view(
         st.download_button("HTML", page, f"{name}.html", "text/html", help=HTML, key="keep_html", **kept)
 
 
+def latent_map(checkpoint: Checkpoint) -> None:
+    """A row of buttons that keep the latent map, which is drawn in the browser."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="keep_the_map"):
+        st.caption("Keep this map", width="content")
+        with st.container(width="content"):
+            _KEEP(key="keep_map", data={"own": "latent map", "name": file_name(f"{checkpoint.name}-map")})
+
+
 def every_figure() -> None:
     """All figures of the page on the screen, each as PNG and SVG."""
     _KEEP(key="keep_every", data={"every": True})

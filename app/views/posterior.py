@@ -62,6 +62,7 @@ def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Che
         with places:
             pad_widget.show(entries, names if guests else None)
             wrong_rows.latent_map(checkpoint, codes, host[1])
+            keep.latent_map(checkpoint)
         if path is not None:
             comparison.path(path)
         if guests:
