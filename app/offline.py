@@ -19,7 +19,7 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
     named = names if entries[1:] or apart else None
     axes, log_density, shapes, notes = panels.drawing(entries, named)
     marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
-    picture = offline_picture.svg(axes, log_density, shapes, panels.spoken(entries), marks)
+    picture = offline_picture.svg((axes, log_density), shapes, panels.spoken(entries), marks)
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
     view = {**state(entries, axes, named), "pinned": z and list(z)} if decoder else None
@@ -28,7 +28,7 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
         f"<div class='view'><figure>{picture}<figcaption>{offline_picture.legend(shapes, marks)}{said}</figcaption>"
         f"</figure><div>{pad_place(problem)}{panels.pictures(look)}{numbers(look)}</div></div>"
-        f"{beside([*entries, *apart], names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
+        f"{beside(entries, apart, names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
     )
     return document.page(f"{title} - VAEscope", style(), body, scripts(view))
 
@@ -74,12 +74,25 @@ def numbers(look: Look) -> str:
     return f"<table class='numbers'><caption>Numbers of this image, in nats</caption>{rows}</table>"
 
 
-def beside(entries: Entries, names: dict[str, str]) -> str:
-    """The table of all checkpoints, where there are several."""
-    if len(entries) == 1:
+def beside(entries: Entries, apart: Entries, names: dict[str, str]) -> str:
+    """A small picture for each checkpoint `apart`, and the table of all checkpoints, where there are several."""
+    if len(entries) + len(apart) == 1:
         return ""
-    styles = figures.styles([entry.recipe for entry, _ in entries])
-    return f"<h2>Side by side</h2>{comparison.table(entries, names, styles)}"
+    own = [figures.styles([guest.recipe])[0] for guest, _ in apart]
+    drawn = "".join(
+        multiple(f"apart-{place}", look, names[guest.name], *style)
+        for place, ((guest, look), style) in enumerate(zip(apart, own, strict=True))
+    )
+    styles = figures.styles([entry.recipe for entry, _ in entries]) + own
+    said = f"<p>{comparison.APART}</p><div class='multiples'>{drawn}</div>" if apart else f"<p>{comparison.SHARED}</p>"
+    return f"<h2>Side by side</h2>{said}{comparison.table([*entries, *apart], names, styles)}"
+
+
+def multiple(place: str, look: Look, label: str, colour: str, dash: str) -> str:
+    shapes, notes, title, alt = comparison.drawing(look, label, colour, dash)
+    picture = offline_picture.svg((look.axes, look.log_density), shapes, alt, name=place)
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f"<figure>{picture}<figcaption><b>{escape(title)}</b>{said}</figcaption></figure>"
 
 
 def card(checkpoint: Checkpoint) -> str:

@@ -28,9 +28,15 @@ class Plane:
         return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in self(z)) + ("Z" if closed else "")
 
 
-def svg(axes: Axes, log_density: np.ndarray, shapes: list[Outline], alt: str, marks: tuple = (None, None)) -> str:
-    """The true posterior's contours under outlines; `marks` are the z behind x [2] and a refinement's path."""
-    plane, (truth, path) = Plane(axes), marks
+def svg(
+    ground: tuple[Axes, np.ndarray], shapes: list[Outline], alt: str, marks: tuple = (None, None), name: str = "plane"
+) -> str:
+    """The true posterior's contours under outlines; `ground` are axes and log p(z|x) on them.
+
+    `marks` are the z behind x [2] and a refinement's path; no two drawings of a file have one `name`.
+    """
+    (axes, log_density), (truth, path) = ground, marks
+    plane = Plane(axes)
     inside = [contours(plane, axes, log_density), *(outline(plane, shape) for shape in shapes)]
     if path is not None:
         inside.append(steps(plane, path))
@@ -40,9 +46,9 @@ def svg(axes: Axes, log_density: np.ndarray, shapes: list[Outline], alt: str, ma
     frame = f"x='{EDGE}' y='8' width='{SIDE}' height='{SIDE}'"
     return (
         f"<svg class='plane' viewBox='0 0 {SIDE + EDGE + 8} {SIDE + EDGE + 8}' role='img' aria-label='{escape(alt)}'>"
-        f"<clipPath id='frame'><rect {frame}/></clipPath><g clip-path='url(#frame)' fill='none'>{''.join(inside)}</g>"
-        f"{scales(plane, axes)}<rect id='plane' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>"
-        "<circle id='mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/></svg>"
+        f"<clipPath id='{name}-frame'><rect {frame}/></clipPath><g clip-path='url(#{name}-frame)' fill='none'>{''.join(inside)}</g>"
+        f"{scales(plane, axes)}<rect id='{name}' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>"
+        f"<circle id='{name}-mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/></svg>"
     )
 
 

@@ -129,7 +129,7 @@ def test_the_html_decodes_without_a_net(files: dict, browser: "Browser", scheme:
     pad.focus()
     page.keyboard.press("Shift+ArrowRight")
     page.wait_for_function("before => document.querySelector('.pad').dataset.z !== before", arg=seen[1][0])
-    assert page.locator("#mark").get_attribute("visibility") == "visible"
+    assert page.locator("#plane-mark").get_attribute("visibility") == "visible"
     for before, after in zip(seen[0], seen[1], strict=True):
         assert before != after
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
