@@ -161,6 +161,8 @@ def test_every_figure_says_what_it_shows(page: str) -> None:
     assert page != "posterior" or len(charts) == 2
     for chart in charts:
         assert len(chart.proto.alt) > 15, chart.proto.spec[:200]
+        said = re.sub(r"drops of 1, 2, 4, 8, 16 and 32 nats|[Ii]mage \d+", "", chart.proto.alt)
+        assert re.search(r"\d", said), chart.proto.alt  # its main numbers
     for element in app.get("html"):
         alts = Loads(element.proto.body).alts
         assert all(alts), element.proto.body[:200]

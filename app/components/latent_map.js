@@ -308,9 +308,8 @@ function stroke(map, pen, path, width) {
 }
 
 function describe(map) {
-  const { count } = map.cloud
-  const by = map.data.scale ? `, coloured by ${map.data.scale.title}` : ""
-  const what = `Latent map: the codes of ${count} ${map.data.what}s${by}. Arrow keys go to the nearest code on that side.`
+  const chosen = map.chosen < 0 ? "" : ` Chosen: ${name(map, map.chosen)}.`
+  const what = `${mapTitle(map)}.${chosen} Arrow keys go to the nearest code on that side.`
   map.canvas.setAttribute("aria-label", what)
   map.canvas.dataset.colouring = map.values ? map.data.scale.name : ""
   map.canvas.dataset.chosen = map.data.chosen
@@ -322,6 +321,12 @@ function describe(map) {
   const note = Object.assign(document.createElement("em"), { textContent: NOTE + square })
   const entries = () => classesOf(map).map((label) => entry(label, map.data.colours[label % 10]))
   map.legend.replaceChildren(...(map.data.scale ? colourBar(map) : entries()), note)
+}
+
+function mapTitle({ cloud, data }) {
+  const ends = (ticks) => `, marked from ${ticks[0][1]} to ${ticks.at(-1)[1]}`
+  const by = data.scale ? `, coloured by ${data.scale.title}${ends(data.scale.ticks)}` : ""
+  return `Latent map: the codes of ${cloud.count} ${data.what}s${by}`
 }
 
 const classesOf = (map) => [...new Set(map.cloud.labels)].sort((a, b) => a - b)

@@ -6,7 +6,7 @@ const LETTER = 5.6 // pixels that a letter of 11 px takes, at most on average
 function answerFigures(map) {
   return ({ detail }) => {
     if (!map.cloud || !map.view || !map.root.isConnected) return
-    detail.push({ name: "latent map", what: map.canvas.getAttribute("aria-label").split(". Arrow")[0], svg: () => mapFile(map) })
+    detail.push({ name: "latent map", what: mapTitle(map), svg: () => mapFile(map) })
   }
 }
 
@@ -27,7 +27,7 @@ function mapFile(map) {
 
 function fileTitle(map) {
   const chosen = map.chosen < 0 ? "" : ` The ringed one is ${name(map, map.chosen)}.`
-  return `${map.canvas.getAttribute("aria-label").split(". Arrow")[0]}.${chosen}`
+  return `${mapTitle(map)}.${chosen}`
 }
 
 function wrapped(text, most) {
