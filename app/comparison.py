@@ -66,8 +66,9 @@ def drawing(look: Look, label: str, colour: str, dash: str) -> tuple[list[figure
     notes = panels.remarks(look.axes, shapes, [look])
     shapes.append(figures.best(look.best_loc, look.best_scale))
     title = f"{label}: gap {words.nats(look.gap, look.gap_error)} nats"
-    parts = f"The best diagonal Gaussian's is {words.nats(look.approximation)}; log p(x) is {words.nats(look.log_evidence)}."
-    alt = f"{title}. Contours of its true posterior under its q(z|x) and the best Gaussian's ellipses. {parts}"
+    best, evidence = words.nats(look.approximation), words.nats(look.log_evidence)
+    drawn = "Contours of its true posterior under its q(z|x) and the best Gaussian's ellipses"
+    alt = f"{title}. {drawn}. The best Gaussian's gap is {best} nats, log p(x) {evidence}."
     return shapes, notes, title, alt
 
 

@@ -1,6 +1,7 @@
 """A view of one image as a single HTML file: picture, numbers, model card and the latent pad, without a net."""
 
 import json
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -13,13 +14,23 @@ SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "offline"), ("common",
 Entries = list[tuple[Checkpoint, Look]]
 
 
-def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float, float] | None = None) -> str:
-    """The file's text. `apart` are checkpoints compared, of another true posterior; z is what is pinned."""
+def page(
+    entries: Entries,
+    apart: Entries,
+    names: dict[str, str],
+    z: tuple[float, float] | None = None,
+    hidden: Collection[str] = (),
+) -> str:
+    """The file's text.
+
+    `apart` are checkpoints compared, of another true posterior; z is what is pinned; see layers.LAYERS for what may be
+    `hidden` in the large picture.
+    """
     checkpoint, look = entries[0]
     named = names if entries[1:] or apart else None
-    axes, log_density, shapes, notes = panels.drawing(entries, named)
-    marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
-    picture = offline_picture.svg((axes, log_density), shapes, panels.spoken(entries), marks)
+    axes, log_density, shapes, notes = panels.drawing(entries, named, hidden)
+    marks = panels.marks(look, session.path(checkpoint.digest, look.pick, checkpoint), hidden)
+    picture = offline_picture.svg((axes, log_density), shapes, panels.spoken(entries, hidden), marks)
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
     view = {**state(entries, axes, named), "pinned": z and list(z)} if decoder else None
@@ -28,7 +39,7 @@ def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
         f"<div class='view'><figure>{picture}<figcaption>{offline_picture.legend(shapes, marks)}{said}</figcaption>"
         f"</figure><div>{pad_place(problem)}{panels.pictures(look)}{numbers(look)}</div></div>"
-        f"{beside(entries, apart, names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
+        f"{beside(entries, apart, names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z, hidden)}"
     )
     return document.page(f"{title} - VAEscope", style(), body, scripts(view))
 
@@ -116,11 +127,12 @@ def card(checkpoint: Checkpoint) -> str:
     return f"<h2>The model</h2><dl class='card'>{rows}</dl>"
 
 
-def link(entries: Entries, apart: Entries, z: tuple[float, float] | None) -> str:
+def link(entries: Entries, apart: Entries, z: tuple[float, float] | None, hidden: Collection[str]) -> str:
     """What to put after the app's own address to see this view there."""
     (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
     asked = [("checkpoint", checkpoint.name), *look.pick.address.items(), *(("with", name) for name in guests)]
     asked += [("z", choices.place_text(z))] if z else []
+    asked += [("hide", layer) for layer in hidden]
     return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
 
 

@@ -29,7 +29,11 @@ class Plane:
 
 
 def svg(
-    ground: tuple[Axes, np.ndarray], shapes: list[Outline], alt: str, marks: tuple = (None, None), name: str = "plane"
+    ground: tuple[Axes, np.ndarray | None],
+    shapes: list[Outline],
+    alt: str,
+    marks: tuple = (None, None),
+    name: str = "plane",
 ) -> str:
     """The true posterior's contours under outlines; `ground` are axes and log p(z|x) on them.
 
@@ -37,18 +41,20 @@ def svg(
     """
     (axes, log_density), (truth, path) = ground, marks
     plane = Plane(axes)
-    inside = [contours(plane, axes, log_density), *(outline(plane, shape) for shape in shapes)]
+    under = "" if log_density is None else contours(plane, axes, log_density)
+    inside = [under, *(outline(plane, shape) for shape in shapes)]
     if path is not None:
         inside.append(steps(plane, path))
     if truth is not None:
         (x, y) = plane(truth)
         inside.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='6' fill='{figures.PURPLE}' stroke='white'/>")
     frame = f"x='{EDGE}' y='8' width='{SIDE}' height='{SIDE}'"
+    mark = f"<circle id='{name}-mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/>"
     return (
         f"<svg class='plane' viewBox='0 0 {SIDE + EDGE + 8} {SIDE + EDGE + 8}' role='img' aria-label='{escape(alt)}'>"
-        f"<clipPath id='{name}-frame'><rect {frame}/></clipPath><g clip-path='url(#{name}-frame)' fill='none'>{''.join(inside)}</g>"
-        f"{scales(plane, axes)}<rect id='{name}' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>"
-        f"<circle id='{name}-mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/></svg>"
+        f"<clipPath id='{name}-frame'><rect {frame}/></clipPath>"
+        f"<g clip-path='url(#{name}-frame)' fill='none'>{''.join(inside)}</g>{scales(plane, axes)}"
+        f"<rect id='{name}' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>{mark}</svg>"
     )
 
 

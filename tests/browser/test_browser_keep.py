@@ -60,7 +60,9 @@ def files(address: str, browser: "Browser", tmp_path_factory: pytest.TempPathFac
     box = visit.page.locator(".st-key-picture .main-svg").first.bounding_box()
     folder = tmp_path_factory.mktemp("kept")
     found = {name: kept(visit.page, name, folder) for name in ("PNG", "SVG", "CSV", "HTML")}
-    found |= {f"map {kind}": kept(visit.page, f"latent map as {kind}", folder, "keep_the_map") for kind in ("PNG", "SVG")}
+    found |= {
+        f"map {kind}": kept(visit.page, f"latent map as {kind}", folder, "keep_the_map") for kind in ("PNG", "SVG")
+    }
     assert visit.complaints == []
     return {**found, "size": (round(box["width"]), round(box["height"])), "numbers": visit.numbers}
 
