@@ -186,7 +186,7 @@ def posterior_figure(
         traces.append(go.Scatter(x=truth[:1], y=truth[1:], mode="markers", name="true z", marker=marker))
     figure = go.Figure(traces, small_layout(title) if small else layout(title))
     if log_density is None:
-        figure.layout.update(shapes=(), annotations=())
+        figure.layout.shapes = figure.layout.annotations = ()
     for axis, points in (("xaxis", axes[0]), ("yaxis", axes[1])):
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
     if notes:

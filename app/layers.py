@@ -35,16 +35,19 @@ def choose(look: Look, path: figures.Path | None) -> None:
     absent = {"path": path is None, "truth": look.truth is None}
     offered = [layer for layer in LAYERS if not absent.get(layer)]
     st.session_state[SHOWN] = [layer for layer in offered if layer not in hidden()]
-    st.pills(
-        "Layers of the picture",
-        offered,
-        selection_mode="multi",
-        key=SHOWN,
-        format_func=LAYERS.get,
-        label_visibility="collapsed",
-        on_change=change,
-        args=(offered,),
-    )
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.caption("Layers", width="content")
+        st.pills(
+            "Layers of the picture",
+            offered,
+            selection_mode="multi",
+            key=SHOWN,
+            format_func=LAYERS.get,
+            label_visibility="collapsed",
+            on_change=change,
+            args=(offered,),
+            width="content",
+        )
 
 
 def change(offered: list[str]) -> None:

@@ -326,7 +326,7 @@ function describe(map) {
 function mapTitle({ cloud, data }) {
   const ends = (ticks) => `, marked from ${ticks[0][1]} to ${ticks.at(-1)[1]}`
   const by = data.scale ? `, coloured by ${data.scale.title}${ends(data.scale.ticks)}` : ""
-  return `Latent map: the codes of ${cloud.count} ${data.what}s${by}`
+  return `Latent map: the codes of ${cloud.count.toLocaleString("en-US")} ${data.what}s${by}`
 }
 
 const classesOf = (map) => [...new Set(map.cloud.labels)].sort((a, b) => a - b)
