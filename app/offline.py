@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app import choices, comparison, document, figures, offline_picture, pad, panels, session, words
+from app import comparison, document, figures, offline_picture, pad, panels, pinned, session, words
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
@@ -131,7 +131,7 @@ def link(entries: Entries, apart: Entries, z: tuple[float, float] | None, hidden
     """What to put after the app's own address to see this view there."""
     (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
     asked = [("checkpoint", checkpoint.name), *look.pick.address.items(), *(("with", name) for name in guests)]
-    asked += [("z", choices.place_text(z))] if z else []
+    asked += [("z", pinned.text(z))] if z else []
     asked += [("hide", layer) for layer in hidden]
     return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
 

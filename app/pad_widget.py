@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, pad, widgets
+from app import pad, pinned, widgets
 from app.pad import Entries
 from app.session import Checkpoint
 
@@ -12,7 +12,7 @@ _PAD = widgets.declared("pad", "pad", ("pad_panel", "pad_picture", "decoder"))
 def show(entries: Entries, names: dict[str, str] | None = None) -> None:
     """The pad for the image of the first entry, beside the picture of all entries; `names` as there."""
     checkpoint, look = entries[0]
-    problem, z = pad.decoder(checkpoint.digest, checkpoint)[1], choices.place(checkpoint.digest)
+    problem, z = pad.decoder(checkpoint.digest, checkpoint)[1], pinned.place(checkpoint.digest)
     data = {
         **pad.view(entries, names),
         "plane": checkpoint.digest,
@@ -22,7 +22,7 @@ def show(entries: Entries, names: dict[str, str] | None = None) -> None:
         "problem": problem,
         "decoded": pad.decoded(checkpoint.digest, z, look.pick, checkpoint) if problem and z else None,
     }
-    _PAD(key="pad", data=data, on_pin_change=lambda: choices.pin(checkpoint.digest, st.session_state["pad"]["pin"]))
+    _PAD(key="pad", data=data, on_pin_change=lambda: pinned.pin(checkpoint.digest, st.session_state["pad"]["pin"]))
 
 
 def send(checkpoint: Checkpoint) -> None:

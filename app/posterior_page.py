@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, comparison, keep, layers, own_choice, own_page, pad_widget, panels, session, wrong_rows
+from app import choices, comparison, keep, layers, own_choice, own_page, pad_widget, panels, pinned, session, wrong_rows
 from app.session import Checkpoint, Codes, Pick
 
 
@@ -24,7 +24,7 @@ def write_address(checkpoint: Checkpoint, pick: Pick, guests: list[Checkpoint]) 
     choices.write_address(
         checkpoint=checkpoint.name,
         **pick.address,
-        z=choices.place_text(choices.place(checkpoint.digest)),
+        z=pinned.text(pinned.place(checkpoint.digest)),
         **{"with": [guest.name for guest in guests]},
         hide=layers.hidden(),
         draw=choices.drawn(),
@@ -45,7 +45,7 @@ def show(checkpoint: Checkpoint, codes: Codes, pick: Pick, guests: list[Checkpoi
         names = dict(zip((entry.name for entry in present), panels.labels(present), strict=True))
         panels.picture(entries, path, names if guests else None, hidden)
         layers.choose(look, path)
-        keep.view(entries, apart, names, choices.place(checkpoint.digest), hidden)
+        keep.view(entries, apart, names, pinned.place(checkpoint.digest), hidden)
     with numbers:
         panels.numbers(look, panels.colour(checkpoint, guests))
     with places:

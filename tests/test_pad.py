@@ -12,7 +12,7 @@ from pages import set_apart, visited
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 import vaecore
-from app import choices, pad, pad_decoder
+from app import pad, pad_decoder, pinned
 from app.session import Checkpoint
 
 
@@ -94,13 +94,13 @@ def test_a_table_meets_the_flow_between_its_nodes() -> None:
 
 @pytest.mark.parametrize("bad", ["nan,1", "inf,0", "1", "1,2,3", "a,b", "1e9,0"])
 def test_a_bad_z_is_no_place(bad: str) -> None:
-    assert choices.pair(bad.split(",")) is None
-    assert choices.pair({"z": 1}) is None
+    assert pinned.pair(bad.split(",")) is None
+    assert pinned.pair({"z": 1}) is None
 
 
 def test_a_place_survives_its_own_text() -> None:
     for z in ((1.2345, -0.5), (0.0, 3.0), (-0.0001, 999.9999)):
-        assert choices.pair(choices.place_text(z).split(",")) == z
+        assert pinned.pair(pinned.text(z).split(",")) == z
 
 
 @pytest.fixture

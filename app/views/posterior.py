@@ -9,6 +9,7 @@ from app import (
     own_choice,
     pad_widget,
     panels,
+    pinned,
     posterior_page,
     session,
     widgets,
@@ -41,7 +42,7 @@ with panels.sentences():
     choices.read_link(len(codes.loc))
     own_choice.read_link(checkpoint)
     choices.read_draw()
-    choices.read_place(checkpoint.digest)
+    pinned.read_link(checkpoint.digest)
     layers.read_link()
     wrong_rows.read_link(checkpoint, codes)
     posterior_page.explore(checkpoint, codes, images is not None, guests)

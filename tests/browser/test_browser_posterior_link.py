@@ -34,7 +34,9 @@ def tabbed(page: "Page", wanted: str, most: int = 30) -> str:
 
 
 def test_all_is_done_by_keys_alone(address: str, browser: "Browser") -> None:  # noqa: F811
-    visit = Visit(browser, f"{address}/posterior?checkpoint=digits-vae-2d&image=7", viewport={"width": 1440, "height": 900})
+    visit = Visit(
+        browser, f"{address}/posterior?checkpoint=digits-vae-2d&image=7", viewport={"width": 1440, "height": 900}
+    )
     page = visit.page
     page.locator(".pad[data-drawn]").first.wait_for(timeout=PATIENCE)
     page.locator(".st-key-worst button").first.wait_for(timeout=PATIENCE)
