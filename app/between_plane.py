@@ -44,9 +44,20 @@ def plane(shared: Scene, entry: Entry, pairs: list[Pair], height: int) -> None:
     ways = [way(entry, number, pair, shared.kind) for number, pair in enumerate(pairs, 1)]
     st.html(f"<b style='font-size: .88rem'>log p(z), {escape(name)}</b>")
     figure = figures_between.plane_figure(found.axes, found.log_p, found.dots, ways, entry.kind != "standard")
-    alt = f"Contours of log p(z), {name}, at drops of 1, 2, 4, 8, 16 and 32 nats, with {len(ways)} ways over them."
+    alt = f"Contours of log p(z), {name}, at drops of 1, 2, 4, 8, 16 and 32 nats. {spoken(shared, entry, pairs)}"
     key = f"plane-{entry.checkpoint.name}"
     st.plotly_chart(figure, key=key, height=height, config=panels.HIDE_BAR, alt=alt)
+
+
+def spoken(shared: Scene, entry: Entry, pairs: list[Pair]) -> str:
+    """The ways over a plane, each with its numbers."""
+    strips = [between.log_prior(entry, pair, shared.kind) for pair in pairs]
+    told = [", ".join(between_words.strip(log_p, between.depth(log_p)[0])) for log_p in strips]
+    ways = [
+        f"Way {number}, {shared.title(pair[0])} to {shared.title(pair[1])}: {said}."
+        for number, (pair, said) in enumerate(zip(pairs, told, strict=True), 1)
+    ]
+    return " ".join(ways) or "No way over it."
 
 
 def way(entry: Entry, number: int, pair: Pair, kind: str) -> Way:

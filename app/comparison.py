@@ -55,13 +55,21 @@ def show(entries: list[Entry], apart: list[Checkpoint], names: dict[str, str], p
 
 
 def multiple(guest: Checkpoint, look: Look, label: str, colour: str, dash: str) -> None:
+    shapes, notes, title, alt = drawing(look, label, colour, dash)
+    figure = figures.posterior_figure(look.axes, look.log_density, shapes, title, notes=notes, small=True)
+    st.plotly_chart(figure, key=f"multiple-{guest.name}", height=SMALL, config=panels.HIDE_BAR, alt=alt)
+
+
+def drawing(look: Look, label: str, colour: str, dash: str) -> tuple[list[figures.Outline], list[str], str, str]:
+    """What a small picture shows: outlines, notes on what is out of sight, its title, and all that in words."""
     shapes = [panels.outline(look, label, colour, dash)]
     notes = panels.remarks(look.axes, shapes, [look])
     shapes.append(figures.best(look.best_loc, look.best_scale))
     title = f"{label}: gap {words.nats(look.gap, look.gap_error)} nats"
-    figure = figures.posterior_figure(look.axes, look.log_density, shapes, title, notes=notes, small=True)
-    alt = f"{title}. Contours of its true posterior under its q(z|x) and the best Gaussian's ellipses."
-    st.plotly_chart(figure, key=f"multiple-{guest.name}", height=SMALL, config=panels.HIDE_BAR, alt=alt)
+    best, evidence = words.nats(look.approximation), words.nats(look.log_evidence)
+    drawn = "Contours of its true posterior under its q(z|x) and the best Gaussian's ellipses"
+    alt = f"{title}. {drawn}. The best Gaussian's gap is {best} nats, log p(x) {evidence}."
+    return shapes, notes, title, alt
 
 
 def table(entries: list[Entry], names: dict[str, str], styles: list[tuple[str, str]]) -> str:

@@ -35,6 +35,7 @@ DASHES = ("solid", "dot", "dashdot", "longdashdot")  # "dash" is the best Gaussi
 CLASSES = ("#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6", "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD")
 DROPS = (1, 2, 4, 8, 16, 32)  # nats below the peak: where the true posterior's contours lie
 SIGMAS = (1, 2, 3)  # where q's outlines lie: a Gaussian's density has dropped by k² / 2 nats at k sigma
+STILL = {"itemclick": False, "itemdoubleclick": False}  # of a legend: what is hidden stands in the address
 OPACITIES = (0.14, 0.18, 0.23, 0.3, 0.38, 0.48)  # of the blue that each contour adds, from the outermost inwards
 
 Frame = tuple[float, float, float, float]
@@ -162,7 +163,7 @@ def ellipse(loc: np.ndarray, scale: np.ndarray, sigmas: float, points: int = 73)
 
 def posterior_figure(
     axes: tuple[np.ndarray, np.ndarray],
-    log_density: np.ndarray,
+    log_density: np.ndarray | None,
     shapes: list[Outline],
     title: str,
     truth: np.ndarray | None = None,
@@ -172,10 +173,10 @@ def posterior_figure(
 ) -> go.Figure:
     """The true posterior's contours under outlines; log_density [len(z1), len(z2)], truth the z behind x.
 
-    A small figure is one of many: no key, no legend.
+    Without a log_density there are neither contours nor their key. A small figure is one of many: no key, no legend.
     """
     side = float(np.ptp(axes[0]))
-    traces = [contours(axes, log_density)]
+    traces = [] if log_density is None else [contours(axes, log_density)]
     for shape in shapes:
         traces += outlines(shape, side) if isinstance(shape, Gaussian) else density_lines(shape)
     if path is not None:
@@ -184,6 +185,8 @@ def posterior_figure(
         marker = {"symbol": "star", "size": 13, "color": PURPLE, "line": {"width": 1, "color": "white"}}
         traces.append(go.Scatter(x=truth[:1], y=truth[1:], mode="markers", name="true z", marker=marker))
     figure = go.Figure(traces, small_layout(title) if small else layout(title))
+    if log_density is None:
+        figure.layout.shapes = figure.layout.annotations = ()
     for axis, points in (("xaxis", axes[0]), ("yaxis", axes[1])):
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
     if notes:
@@ -340,7 +343,15 @@ def layout(title: str) -> go.Layout:
         },
         xaxis={"title": {"text": "z1", "standoff": 4}, **axis},
         yaxis={"title": {"text": "z2", "standoff": 4}, "scaleanchor": "x", "constraintoward": "top", **axis},
-        legend={"orientation": "h", "x": 0, "xref": "paper", "y": 1.01, "yanchor": "bottom", "font": {"size": 12}},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xref": "paper",
+            "y": 1.01,
+            "yanchor": "bottom",
+            "font": {"size": 12},
+            **STILL,
+        },
         margin={"l": 48, "r": 6, "t": 78, "b": 112},
         hovermode="closest",
         uirevision=title,

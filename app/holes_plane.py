@@ -60,13 +60,17 @@ def map_of(entry: Entry, field: Field, at: tuple[float, ...], lows: np.ndarray) 
 
 def draw_map(entry: Entry, field: Field, uri: str, at: tuple[float, ...], lows: np.ndarray) -> None:
     name = f"{entry.checkpoint.digest[:16]}"
+    log_q, log_p = holes.place(entry, at).log_q, holes.log_prior(entry, at)
+    place = f"z = ({at[0]:.2f}, {at[1]:.2f})"
+    chosen = f"At the chosen {place} log q(z) is {words.nats(log_q)}, log p(z) {words.nats(log_p)} nats."
+    alt = f"Map of log q(z) - log p(z) of {entry.checkpoint.name}. {chosen} Arrow keys move the chosen z."
     holes_widgets.prior_map(
         name,
         {
             "chosen": [float(v) for v in at],
             "lows": np.round(lows, 3).tolist(),
             "circles": entry.kind == "standard",
-            "alt": f"Map of log q(z) - log p(z) of {entry.checkpoint.name}. Arrow keys move the chosen z.",
+            "alt": alt,
         },
         holes_chosen.choose_z,
     )

@@ -1,6 +1,7 @@
 """What a person can carry away: figures as PNG and SVG, numbers as CSV, the whole view as one HTML file, the link."""
 
 import re
+from collections.abc import Collection
 
 import streamlit as st
 
@@ -12,11 +13,16 @@ _KEEP = widgets.declared("keep", "keep")
 
 
 def view(
-    entries: Entries, apart: list[Checkpoint], names: dict[str, str], z: tuple[float, float] | None = None
+    entries: Entries,
+    apart: list[Checkpoint],
+    names: dict[str, str],
+    z: tuple[float, float] | None = None,
+    hidden: Collection[str] = (),
 ) -> None:
-    """A row of buttons that keep the view of one image; z is what is pinned. Files are made when they are asked for.
+    """A row of buttons that keep the view of one image. Files are made when they are asked for.
 
-    The `entries` share the large picture; checkpoints `apart` have pictures of their own.
+    The `entries` share the large picture; checkpoints `apart` have pictures of their own; z is what is pinned, and
+    layers may be `hidden`.
     """
     checkpoint, look = entries[0]
     name = file_name(f"{checkpoint.name}-{look.pick}")
@@ -29,9 +35,20 @@ def view(
         with st.container(width="content"):
             _KEEP(key="keep", data={"figure": "picture", "name": name})
         kept = {"on_click": "ignore", "width": "content"}
-        numbers, page = lambda: sheet.numbers(entries + others()), lambda: offline.page(entries, others(), names, z)
+        numbers, page = (
+            lambda: sheet.numbers(entries + others()),
+            lambda: offline.page(entries, others(), names, z, hidden),
+        )
         st.download_button("CSV", numbers, f"{name}.csv", "text/csv", help=CSV, key="keep_csv", **kept)
         st.download_button("HTML", page, f"{name}.html", "text/html", help=HTML, key="keep_html", **kept)
+
+
+def latent_map(checkpoint: Checkpoint) -> None:
+    """A row of buttons that keep the latent map, which is drawn in the browser."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="keep_the_map"):
+        st.caption("Keep this map", width="content")
+        with st.container(width="content"):
+            _KEEP(key="keep_map", data={"own": "latent map", "name": file_name(f"{checkpoint.name}-map")})
 
 
 def every_figure() -> None:

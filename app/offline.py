@@ -1,11 +1,12 @@
 """A view of one image as a single HTML file: picture, numbers, model card and the latent pad, without a net."""
 
 import json
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app import choices, comparison, document, figures, offline_picture, pad, panels, session, words
+from app import comparison, document, figures, offline_picture, pad, panels, pinned, session, words
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
@@ -13,29 +14,41 @@ SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "offline"), ("common",
 Entries = list[tuple[Checkpoint, Look]]
 
 
-def page(entries: Entries, apart: Entries, names: dict[str, str], z: tuple[float, float] | None = None) -> str:
-    """The file's text. `apart` are checkpoints compared, of another true posterior; z is what is pinned."""
+def page(
+    entries: Entries,
+    apart: Entries,
+    names: dict[str, str],
+    z: tuple[float, float] | None = None,
+    hidden: Collection[str] = (),
+) -> str:
+    """The file's text.
+
+    `apart` are checkpoints compared, of another true posterior; z is what is pinned; see layers.LAYERS for what may be
+    `hidden` in the large picture.
+    """
     checkpoint, look = entries[0]
-    axes, log_density, shapes, notes = panels.drawing(entries, names if entries[1:] or apart else None)
-    marks = look.truth, session.path(checkpoint.digest, look.pick, checkpoint)
-    picture = offline_picture.svg(axes, log_density, shapes, panels.spoken(entries), marks)
+    named = names if entries[1:] or apart else None
+    axes, log_density, shapes, notes = panels.drawing(entries, named, hidden)
+    marks = panels.marks(look, session.path(checkpoint.digest, look.pick, checkpoint), hidden)
+    picture = offline_picture.svg((axes, log_density), shapes, panels.spoken(entries, hidden), marks)
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     decoder, problem = pad.decoder(checkpoint.digest, checkpoint)
-    view = {**state(checkpoint, look, axes, shapes[0].colour), "pinned": z and list(z)} if decoder else None
+    view = {**state(entries, axes, named), "pinned": z and list(z)} if decoder else None
     title = f"{panels.name(look)}, {checkpoint.name}"
     body = (
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(words.headline(look))}</p>"
         f"<div class='view'><figure>{picture}<figcaption>{offline_picture.legend(shapes, marks)}{said}</figcaption>"
         f"</figure><div>{pad_place(problem)}{panels.pictures(look)}{numbers(look)}</div></div>"
-        f"{beside([*entries, *apart], names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z)}"
+        f"{beside(entries, apart, names)}{EXPLANATION}{card(checkpoint)}{link(entries, apart, z, hidden)}"
     )
     return document.page(f"{title} - VAEscope", style(), body, scripts(view))
 
 
-def state(checkpoint: Checkpoint, look: Look, axes: tuple, colour: str) -> dict:
-    """What the pad's scripts read: decoder, densities, the image and the frame; `colour` is that of q."""
+def state(entries: Entries, axes: tuple, names: dict[str, str] | None) -> dict:
+    """What the pad's scripts read: decoder, densities, the image and the frame."""
+    checkpoint, look = entries[0]
     return {
-        **pad.view(checkpoint, look, colour),
+        **pad.view(entries, names),
         "decoder": pad.decoder(checkpoint.digest, checkpoint)[0],
         "densities": pad.plane(checkpoint.digest, checkpoint),
         "what": panels.name(look),
@@ -72,12 +85,25 @@ def numbers(look: Look) -> str:
     return f"<table class='numbers'><caption>Numbers of this image, in nats</caption>{rows}</table>"
 
 
-def beside(entries: Entries, names: dict[str, str]) -> str:
-    """The table of all checkpoints, where there are several."""
-    if len(entries) == 1:
+def beside(entries: Entries, apart: Entries, names: dict[str, str]) -> str:
+    """A small picture for each checkpoint `apart`, and the table of all checkpoints, where there are several."""
+    if len(entries) + len(apart) == 1:
         return ""
-    styles = figures.styles([entry.recipe for entry, _ in entries])
-    return f"<h2>Side by side</h2>{comparison.table(entries, names, styles)}"
+    own = [figures.styles([guest.recipe])[0] for guest, _ in apart]
+    drawn = "".join(
+        multiple(f"apart-{place}", look, names[guest.name], *style)
+        for place, ((guest, look), style) in enumerate(zip(apart, own, strict=True))
+    )
+    styles = figures.styles([entry.recipe for entry, _ in entries]) + own
+    said = f"<p>{comparison.APART}</p><div class='multiples'>{drawn}</div>" if apart else f"<p>{comparison.SHARED}</p>"
+    return f"<h2>Side by side</h2>{said}{comparison.table([*entries, *apart], names, styles)}"
+
+
+def multiple(place: str, look: Look, label: str, colour: str, dash: str) -> str:
+    shapes, notes, title, alt = comparison.drawing(look, label, colour, dash)
+    picture = offline_picture.svg((look.axes, look.log_density), shapes, alt, name=place)
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f"<figure>{picture}<figcaption><b>{escape(title)}</b>{said}</figcaption></figure>"
 
 
 def card(checkpoint: Checkpoint) -> str:
@@ -101,11 +127,12 @@ def card(checkpoint: Checkpoint) -> str:
     return f"<h2>The model</h2><dl class='card'>{rows}</dl>"
 
 
-def link(entries: Entries, apart: Entries, z: tuple[float, float] | None) -> str:
+def link(entries: Entries, apart: Entries, z: tuple[float, float] | None, hidden: Collection[str]) -> str:
     """What to put after the app's own address to see this view there."""
     (checkpoint, look), guests = entries[0], [entry.name for entry, _ in [*entries[1:], *apart]]
     asked = [("checkpoint", checkpoint.name), *look.pick.address.items(), *(("with", name) for name in guests)]
-    asked += [("z", choices.place_text(z))] if z else []
+    asked += [("z", pinned.text(z))] if z else []
+    asked += [("hide", layer) for layer in hidden]
     return f"<p>In VAEscope: <code>/posterior?{escape(urlencode(asked))}</code></p>"
 
 

@@ -28,21 +28,33 @@ class Plane:
         return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in self(z)) + ("Z" if closed else "")
 
 
-def svg(axes: Axes, log_density: np.ndarray, shapes: list[Outline], alt: str, marks: tuple = (None, None)) -> str:
-    """The true posterior's contours under outlines; `marks` are the z behind x [2] and a refinement's path."""
-    plane, (truth, path) = Plane(axes), marks
-    inside = [contours(plane, axes, log_density), *(outline(plane, shape) for shape in shapes)]
+def svg(
+    ground: tuple[Axes, np.ndarray | None],
+    shapes: list[Outline],
+    alt: str,
+    marks: tuple = (None, None),
+    name: str = "plane",
+) -> str:
+    """The true posterior's contours under outlines; `ground` are axes and log p(z|x) on them.
+
+    `marks` are the z behind x [2] and a refinement's path; no two drawings of a file have one `name`.
+    """
+    (axes, log_density), (truth, path) = ground, marks
+    plane = Plane(axes)
+    under = "" if log_density is None else contours(plane, axes, log_density)
+    inside = [under, *(outline(plane, shape) for shape in shapes)]
     if path is not None:
         inside.append(steps(plane, path))
     if truth is not None:
         (x, y) = plane(truth)
         inside.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='6' fill='{figures.PURPLE}' stroke='white'/>")
     frame = f"x='{EDGE}' y='8' width='{SIDE}' height='{SIDE}'"
+    mark = f"<circle id='{name}-mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/>"
     return (
         f"<svg class='plane' viewBox='0 0 {SIDE + EDGE + 8} {SIDE + EDGE + 8}' role='img' aria-label='{escape(alt)}'>"
-        f"<clipPath id='frame'><rect {frame}/></clipPath><g clip-path='url(#frame)' fill='none'>{''.join(inside)}</g>"
-        f"{scales(plane, axes)}<rect id='plane' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>"
-        "<circle id='mark' r='7' fill='none' stroke='currentColor' stroke-width='2.5' visibility='hidden'/></svg>"
+        f"<clipPath id='{name}-frame'><rect {frame}/></clipPath>"
+        f"<g clip-path='url(#{name}-frame)' fill='none'>{''.join(inside)}</g>{scales(plane, axes)}"
+        f"<rect id='{name}' {frame} fill='transparent' stroke='currentColor' stroke-opacity='.4'/>{mark}</svg>"
     )
 
 

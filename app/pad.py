@@ -17,6 +17,7 @@ SIDE = 201  # nodes a side of the table of a learned log p(z)
 LONELY = 0.01  # the share of codes whose neighbours are so far away that the picture fades beyond
 JUDGES = 1000  # codes by which that is measured
 Place = tuple[float, float]
+Entries = list[tuple[Checkpoint, Look]]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -115,22 +116,31 @@ def tabled(axes: "list[np.ndarray] | tuple[np.ndarray, np.ndarray]", values: np.
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def image(digest: str, pick: Pick, _checkpoint: Checkpoint) -> dict:
-    """x, log p(x), and q(z|x): in closed form where it has one, else the table that its outline is drawn from."""
-    found, look = session.image(_checkpoint, pick), session.look(digest, pick, _checkpoint)
+def posterior(digest: str, pick: Pick, host: str, _checkpoint: Checkpoint, _look: Look) -> dict:  # noqa: ARG001
+    """q(z|x) of the `host`'s image: in closed form where it has one, else the table that its outline is drawn from."""
+    import torch
+
     with session.computing():
-        q = described(session.model(digest, _checkpoint.folder).posterior(found))
-    x = figures.packed(look.original, "f4")
-    return {"x": x, "q": q or tabled(look.q.axes, look.q.log_density), "log_evidence": look.log_evidence}
+        q = described(session.model(digest, _checkpoint.folder).posterior(torch.from_numpy(_look.original)[None]))
+    return q or tabled(_look.q.axes, _look.q.log_density)
 
 
-def view(checkpoint: Checkpoint, look: Look, colour: str) -> dict:
-    """What a pad shows of one image wherever it stands; `colour` is that of q in the picture beside it."""
+def view(entries: Entries, names: dict[str, str] | None) -> dict:
+    """What a pad shows of the first entry's image wherever it stands, with the q of all that share its decoder.
+
+    `names`, the systems' by the checkpoints', is given where others are compared with the first; see `panels.picture`.
+    """
+    (host, look), styles = entries[0], [(figures.ORANGE, "solid")]
+    if names:
+        styles = figures.styles([entry.recipe for entry, _ in entries])
+    densities = [posterior(entry.digest, look.pick, host.digest, entry, found) for entry, found in entries]
+    labels = [names[entry.name] for entry, _ in entries] if names and entries[1:] else [""]
     return {
-        "image": image(checkpoint.digest, look.pick, checkpoint),
+        "image": {"x": figures.packed(look.original, "f4"), "q": densities, "log_evidence": look.log_evidence},
         "rest": [float(v) for v in look.q.peak],
-        "shape": list(checkpoint.shape),
-        "colours": [figures.GREY, colour, figures.BLUE],
+        "shape": list(host.shape),
+        "colours": [figures.GREY, figures.BLUE],
+        "systems": [[name, *style] for name, style in zip(labels, styles, strict=True)],
     }
 
 

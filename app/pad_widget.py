@@ -2,17 +2,19 @@
 
 import streamlit as st
 
-from app import choices, figures, pad, widgets
-from app.session import Checkpoint, Look
+from app import pad, pinned, widgets
+from app.pad import Entries
+from app.session import Checkpoint
 
 _PAD = widgets.declared("pad", "pad", ("pad_panel", "pad_picture", "decoder"))
 
 
-def show(checkpoint: Checkpoint, look: Look, colour: str = figures.ORANGE) -> None:
-    """The pad for one image; `colour` is that of q in the picture beside it."""
-    problem, z = pad.decoder(checkpoint.digest, checkpoint)[1], choices.place(checkpoint.digest)
+def show(entries: Entries, names: dict[str, str] | None = None) -> None:
+    """The pad for the image of the first entry, beside the picture of all entries; `names` as there."""
+    checkpoint, look = entries[0]
+    problem, z = pad.decoder(checkpoint.digest, checkpoint)[1], pinned.place(checkpoint.digest)
     data = {
-        **pad.view(checkpoint, look, colour),
+        **pad.view(entries, names),
         "plane": checkpoint.digest,
         "what": widgets.title(look.pick),
         "pinned": z and list(z),
@@ -20,7 +22,7 @@ def show(checkpoint: Checkpoint, look: Look, colour: str = figures.ORANGE) -> No
         "problem": problem,
         "decoded": pad.decoded(checkpoint.digest, z, look.pick, checkpoint) if problem and z else None,
     }
-    _PAD(key="pad", data=data, on_pin_change=lambda: choices.pin(checkpoint.digest, st.session_state["pad"]["pin"]))
+    _PAD(key="pad", data=data, on_pin_change=lambda: pinned.pin(checkpoint.digest, st.session_state["pad"]["pin"]))
 
 
 def send(checkpoint: Checkpoint) -> None:

@@ -1,7 +1,7 @@
 """The parts of the posterior page: each draws one thing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
@@ -42,28 +42,47 @@ def drawn(codes: Codes, seed: int) -> list[int]:
 
 
 def picture(
-    entries: list[tuple[Checkpoint, Look]], path: figures.Path | None, names: dict[str, str] | None = None
+    entries: list[tuple[Checkpoint, Look]],
+    path: figures.Path | None,
+    names: dict[str, str] | None = None,
+    hidden: Collection[str] = (),
 ) -> None:
     """The true posterior of the first look under its q and the others', and the path that refines the first.
 
-    `names`, the systems' by the checkpoints', is given where others are compared with the first.
+    `names`, the systems' by the checkpoints', is given where others are compared with the first; see layers.LAYERS for
+    what may be `hidden`.
     """
-    look, (axes, log_density, shapes, notes) = entries[0][1], drawing(entries, names)
-    figure = figures.posterior_figure(axes, log_density, shapes, name(look), look.truth, path, notes)
+    look, (axes, log_density, shapes, notes) = entries[0][1], drawing(entries, names, hidden)
+    truth, path = marks(look, path, hidden)
+    figure = figures.posterior_figure(axes, log_density, shapes, name(look), truth, path, notes)
     with st.container(key="picture_frame", height=PICTURE_HEIGHT, border=False):
-        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=spoken(entries))
+        st.plotly_chart(figure, key="picture", height="stretch", config=HIDE_BAR, alt=spoken(entries, hidden))
 
 
-def spoken(entries: list[tuple[Checkpoint, Look]]) -> str:
+def marks(look: Look, path: figures.Path | None, hidden: Collection[str]) -> tuple:
+    """The z behind x and the refinement's path, where there are such and they are not hidden."""
+    return None if "truth" in hidden else look.truth, None if "path" in hidden else path
+
+
+def spoken(entries: list[tuple[Checkpoint, Look]], hidden: Collection[str] = ()) -> str:
     """What the picture shows, for those who do not see it."""
     look = entries[0][1]
-    drawn = "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses"
-    what = f"{name(look)}: contours of the true posterior under {drawn} and the best Gaussian's ellipses."
-    return f"{what} {words.headline(look)}"
+    drawn = {
+        "posterior": "contours of the true posterior",
+        "q": "outlines of q(z|x)" if look.q.family or len(entries) > 1 else "the encoder's ellipses",
+        "best": "the best Gaussian's ellipses",
+    }
+    what = ", ".join(said for layer, said in drawn.items() if layer not in hidden) or "the plane alone"
+    return f"{name(look)}: {what}. {words.headline(look)}"
 
 
-def drawing(entries: list[tuple[Checkpoint, Look]], names: dict[str, str] | None = None) -> tuple:
-    """What the picture is made of: axes, log p(z|x) on them, the outlines, and notes on what is out of sight."""
+def drawing(
+    entries: list[tuple[Checkpoint, Look]], names: dict[str, str] | None = None, hidden: Collection[str] = ()
+) -> tuple:
+    """What the picture is made of: axes, log p(z|x) on them, the outlines, and notes on what is out of sight.
+
+    Of what is hidden, log p(z|x) is None, and outlines and notes are left out.
+    """
     look, levels = entries[0][1], figures.SIGMAS if len(entries) < 3 else figures.SIGMAS[-1:]
     if len(entries) == 1:
         axes, log_density = look.axes, look.log_density
@@ -81,8 +100,11 @@ def drawing(entries: list[tuple[Checkpoint, Look]], names: dict[str, str] | None
         ]
     notes = remarks(axes, shapes, [look for _, look in entries])
     notes += ["each q by its line of 3 sd"] if len(levels) == 1 else []
-    shapes.append(replace(figures.best(look.best_loc, look.best_scale), levels=levels))
-    return axes, log_density, shapes, notes
+    if "q" in hidden:
+        shapes, notes = [], []
+    if "best" not in hidden:
+        shapes.append(replace(figures.best(look.best_loc, look.best_scale), levels=levels))
+    return axes, None if "posterior" in hidden else log_density, shapes, notes
 
 
 def outline(look: Look, name: str, colour: str, dash: str = "solid") -> figures.Outline:

@@ -291,17 +291,27 @@ def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing:
     what = f"Test image {drawing.index}" + (f", a {drawing.label}" if drawing.label is not None else "")
     st.html(f'<div class="one"><b><span>{number}</span> {escape(what)}</b></div>')
     outline = None if is_plain(known) else figures.encoder(drawing.q_loc, drawing.q_scale)
+    numbers = numbers_of(known, score, drawing)
+    said = ", ".join(f"{name} {value}" for name, value in numbers)
     st.plotly_chart(
         figures.sketch_figure(drawing.axes, drawing.log_density, drawing.dots, outline),
         key=f"sketch{number}",
         height=215,
         config={"staticPlot": True},
-        alt=f"{what}: contours of its true posterior under samples of the encoder",
+        alt=f"{what}: contours of its true posterior under samples of the encoder; {said}.",
     )
     pair = "".join(
-        f'<img src="{figures.data_uri(x)}" alt="{name}">'
+        f'<img src="{figures.data_uri(x)}" alt="{name} of {escape(what.lower())}">'
         for name, x in (("input", drawing.original), ("reconstruction", drawing.reconstruction))
     )
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in numbers)
+    st.html(f'<div class="one"><div class="pair">{pair}</div><dl data-image="{drawing.index}">{items}</dl></div>')
+    address = {"checkpoint": checkpoint.name, "image": str(drawing.index)}
+    st.page_link("views/posterior.py", label="Open its posterior", query_params=address)
+
+
+def numbers_of(known: Survey, score: str, drawing: Sketch) -> list[tuple[str, str]]:
+    """What is measured of one image, in words."""
     numbers = [
         (SCORES[score].formula if score in OWN else SCORES[score].name, f"{known.scores[score][drawing.index]:.3g}")
     ]
@@ -313,10 +323,7 @@ def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing:
         numbers += [("gap", "not computed yet")]
     if drawing.outside:
         numbers += [("encoder", "outside the picture")]
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in numbers)
-    st.html(f'<div class="one"><div class="pair">{pair}</div><dl data-image="{drawing.index}">{items}</dl></div>')
-    address = {"checkpoint": checkpoint.name, "image": str(drawing.index)}
-    st.page_link("views/posterior.py", label="Open its posterior", query_params=address)
+    return numbers
 
 
 def take_text(count: int) -> None:

@@ -102,5 +102,6 @@ def plane(shots: dict[int, Path], shot: dict[str, np.ndarray]) -> None:
     alt = f"the latent map: codes of {len(shot['codes'])} test images, coloured by class"
     left.plotly_chart(figure, key="train_map", height=PLANE, config=panels.HIDE_BAR, alt=alt)
     figure = figures_training.posterior_figure(shot)
-    alt = "the true posterior of the first test image under the encoder's q(z|x)"
+    loc, scale = (", ".join(f"{value:.2f}" for value in shot[name]) for name in ("q_loc", "q_scale"))
+    alt = f"the true posterior of the first test image under the encoder's q(z|x): mean ({loc}), sd ({scale})"
     right.plotly_chart(figure, key="train_posterior", height=PLANE, config=panels.HIDE_BAR, alt=alt)

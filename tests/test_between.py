@@ -78,6 +78,9 @@ def test_the_page_opens_with_a_learned_prior_and_the_standard_one_it_stands_on()
     assert 1 <= len(pairs(app)) <= 4
     assert len(strips(app)) == 3 * len(pairs(app))
     assert len(app.get("plotly_chart")) == 3
+    for chart in app.get("plotly_chart"):
+        ways = re.findall(r"Way \d, [^:]+: log p\(z\) \S+ \S+ \S+, lowest \S+, (?:valley|no valley)", chart.proto.alt)
+        assert len(ways) == chart.proto.alt.count("Way ") > 0
     assert bodies(app).count("class='dreams'") == 3
 
 

@@ -131,6 +131,19 @@ def test_the_page_is_whole_and_what_strangers_wrote_stays_text() -> None:
     assert panels.spoken([(strange, look), entry("mixed")]) in said
 
 
+def test_checkpoints_that_stand_alone_have_pictures_and_rows_of_their_own() -> None:
+    text = offline.page([entry("plain")], [entry("mixed")], {"plain": "VAE", "mixed": "ME(5)"})
+    found, look = Loads(text), entry("mixed")[1]
+    gap = words.nats(look.gap, look.gap_error)
+    assert found.tags.count("svg") == 2
+    assert any(f"ME(5): gap {gap} nats" in html.unescape(alt) for alt in found.alts)
+    assert text.count("<tr data-name=") == 2
+    assert words.nats(look.log_evidence, look.error) in text
+    ids = re.findall(r" id='([^']+)'", text)
+    assert len(ids) == len(set(ids)) >= 7
+    assert all(f"url(#{clip})" in text for clip in ids if clip.endswith("-frame"))
+
+
 def test_names_of_files_are_harmless() -> None:
     assert keep.file_name("runs/../a b<c>-image-7") == "runs-..-a-b-c--image-7"
     assert keep.file_name("...") == "view"
@@ -148,6 +161,8 @@ def test_every_figure_says_what_it_shows(page: str) -> None:
     assert page != "posterior" or len(charts) == 2
     for chart in charts:
         assert len(chart.proto.alt) > 15, chart.proto.spec[:200]
+        said = re.sub(r"drops of 1, 2, 4, 8, 16 and 32 nats|[Ii]mage \d+", "", chart.proto.alt)
+        assert re.search(r"\d", said), chart.proto.alt  # its main numbers
     for element in app.get("html"):
         alts = Loads(element.proto.body).alts
         assert all(alts), element.proto.body[:200]

@@ -12,7 +12,7 @@ from pages import set_apart, visited
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 import vaecore
-from app import choices, pad, pad_decoder
+from app import pad, pad_decoder, pinned
 from app.session import Checkpoint
 
 
@@ -94,13 +94,13 @@ def test_a_table_meets_the_flow_between_its_nodes() -> None:
 
 @pytest.mark.parametrize("bad", ["nan,1", "inf,0", "1", "1,2,3", "a,b", "1e9,0"])
 def test_a_bad_z_is_no_place(bad: str) -> None:
-    assert choices.pair(bad.split(",")) is None
-    assert choices.pair({"z": 1}) is None
+    assert pinned.pair(bad.split(",")) is None
+    assert pinned.pair({"z": 1}) is None
 
 
 def test_a_place_survives_its_own_text() -> None:
     for z in ((1.2345, -0.5), (0.0, 3.0), (-0.0001, 999.9999)):
-        assert choices.pair(choices.place_text(z).split(",")) == z
+        assert pinned.pair(pinned.text(z).split(",")) == z
 
 
 @pytest.fixture
@@ -121,11 +121,35 @@ def test_the_page_pins_the_z_of_a_link_and_says_when_it_is_none(shelf: Path) -> 
     assert page.session_state["z"] is None
 
 
+def test_guests_that_share_the_decoder_bring_their_own_q(shelf: Path) -> None:
+    from app import session
+
+    host, guest = vaecore.load(shelf / "alpha"), fresh("me", "small", "bernoulli")
+    guest.decoder.load_state_dict(host.decoder.state_dict())
+    vaecore.save(guest, shelf / "mixed", dataset="digits")
+    guest, pick = vaecore.load(shelf / "mixed"), session.Pick("image", 5)
+    owner, other = (session.checkpoints()[name] for name in ("alpha", "mixed"))
+    entries = [(owner, session.look(owner.digest, pick, owner)), (other, session.guest(other, pick, owner))]
+    seen = pad.view(entries, {"alpha": "VAE", "mixed": "ME(5)"})
+    assert [name for name, *_ in seen["systems"]] == ["VAE", "ME(5)"]
+    assert len({tuple(line) for _, *line in seen["systems"]}) == 2
+    single, mixture = seen["image"]["q"]
+    z, x = torch.tensor([0.3, -0.2]), session.image(owner, pick)
+    normal = Normal(torch.tensor(single["loc"]), torch.tensor(single["scale"])).log_prob(z).sum()
+    parts = Normal(torch.tensor(mixture["loc"]), torch.tensor(mixture["scale"])).log_prob(z).sum(-1)
+    mixed = (torch.tensor(mixture["log_weights"]) + parts).logsumexp(0)
+    with torch.no_grad():
+        exact = [float(vae.posterior(x).log_prob(z)) for vae in (host, guest)]
+    assert [float(normal), float(mixed)] == pytest.approx(exact, rel=1e-4)
+    assert exact[0] != pytest.approx(exact[1], abs=0.01)
+
+
 def test_a_flow_is_tabled_and_a_pixelcnn_decodes_on_the_server(shelf: Path) -> None:
     from app import session
 
     flow, pixelwise = (session.checkpoints()[name] for name in ("flowing", "pixelwise"))
-    assert pad.image(flow.digest, session.Pick("image", 0), flow)["q"]["kind"] == "table"
+    look = session.look(flow.digest, session.Pick("image", 0), flow)
+    assert [q["kind"] for q in pad.view([(flow, look)], None)["image"]["q"]] == ["table"]
     decoder, why = pad.decoder(pixelwise.digest, pixelwise)
     assert decoder is None
     assert "likelihood" in why

@@ -85,6 +85,8 @@ def test_a_gpvae_is_held_against_the_exact_posteriors() -> None:
     assert scatter["layout"]["xaxis"]["type"] == "log"
     assert "Tr V(f) + Tr V(h)" in scatter["layout"]["xaxis"]["title"]["text"]
     assert len(app.get("plotly_chart")) == 7
+    sketches = [chart.proto.alt for chart in app.get("plotly_chart")[1:]]
+    assert all(re.search(r"gap \S+ nats, non-Gaussianity \S+ nats, modes \d", alt) for alt in sketches)
 
 
 def test_the_six_rise_in_uncertainty_and_others_can_be_drawn() -> None:

@@ -246,17 +246,18 @@ function readPlane({ prior, aggregate }) {
   return { prior: readDensity(prior), aggregate: aggregate && { ...aggregate, log: readAggregate(aggregate) } }
 }
 
-// What belongs to an image: x, q(z|x) and log p(x).
+// What belongs to an image: x, the q(z|x) of each checkpoint, the first one's decoder being drawn, and log p(x).
 function readImage({ x, q, log_evidence }) {
-  return { x: numbersOf(x), q: readDensity(q), evidence: log_evidence }
+  return { x: numbersOf(x), q: q.map(readDensity), evidence: log_evidence }
 }
 
-// The four log densities at z, and log q(z) of the data. `likelihood` is log p(x|z); null where a table ends.
+// The log densities at z, one q for each checkpoint, and log q(z) of the data. `likelihood` is log p(x|z); null where
+// a table ends.
 function densitiesAt(plane, image, z, likelihood) {
   const prior = plane.prior(z)
   const posterior = prior === null || likelihood === null ? null : likelihood + prior - image.evidence
   const aggregate = plane.aggregate ? plane.aggregate.log(z) : null
-  return { prior, likelihood, q: image.q(z), posterior, aggregate }
+  return { prior, likelihood, q: image.q.map((log) => log(z)), posterior, aggregate }
 }
 
 // How strongly the decoded image is drawn: wholly where codes of the data are as near as they are to most others,

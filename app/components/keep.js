@@ -1,4 +1,5 @@
-// Files of what the page has drawn: a plotly figure as one stand-alone SVG, or as a PNG made from that; a link to the page.
+// Files of what the page has drawn: a figure as one stand-alone SVG, or as a PNG made from that; a link to the page.
+// A figure is {what, svg()}: of plotly's, or what a component of our own answers to `vaescope-figures`, with its name.
 const SHARPNESS = 3 // pixels of the PNG for each one on the screen
 const XLINK = "http://www.w3.org/1999/xlink"
 const SVG = "http://www.w3.org/2000/svg"
@@ -10,16 +11,15 @@ export default function (component) {
   rows.set(root, keep)
   keep.data = component.data
   if (keep.data.every) return everyFigure(keep)
-  root.replaceChildren(...filesOf(keep, () => theFigure(keep.data.figure), () => keep.data.name), linkButton(keep), saying(keep))
+  const figure = () => (keep.data.own ? ownFigures().find(({ name }) => name === keep.data.own) : theFigure(keep.data.figure))
+  const files = filesOf(keep, figure, () => keep.data.name, keep.data.own ?? "picture")
+  root.replaceChildren(...files, ...(keep.data.own ? [] : [linkButton(keep)]), saying(keep))
 }
 
 // ---- the buttons
 
-function filesOf(keep, figure, name) {
-  return [
-    button("PNG", "Keep the picture as PNG", () => save(keep, figure(), name(), "png")),
-    button("SVG", "Keep the picture as SVG", () => save(keep, figure(), name(), "svg")),
-  ]
+function filesOf(keep, figure, name, what) {
+  return ["PNG", "SVG"].map((kind) => button(kind, `Keep the ${what} as ${kind}`, () => save(keep, figure(), name(), kind.toLowerCase())))
 }
 
 function linkButton(keep) {
@@ -62,17 +62,18 @@ function everyFigure(keep) {
   const body = document.createElement("ul")
   list.append(head, body, saying(keep))
   list.ontoggle = () => {
-    const figures = [...document.querySelectorAll(".stPlotlyChart")].filter((chart) => chart.offsetParent && plotOf(chart))
-    body.replaceChildren(...figures.map((chart, place) => item(keep, chart, place)))
+    const charts = [...document.querySelectorAll(".stPlotlyChart")].filter((chart) => chart.offsetParent && plotOf(chart))
+    const figures = [...charts.map(plotFigure), ...ownFigures()]
+    body.replaceChildren(...figures.map((figure, place) => item(keep, figure, place)))
     keep.said.textContent = figures.length ? "" : "There is no figure here as yet."
   }
   keep.root.append(list)
 }
 
-function item(keep, chart, place) {
+function item(keep, figure, place) {
   const made = document.createElement("li")
-  const what = chart.getAttribute("aria-label") || `Figure ${place + 1}`
-  const buttons = filesOf(keep, () => plotOf(chart), () => `${pageName()}-${place + 1}`)
+  const what = figure.what || `Figure ${place + 1}`
+  const buttons = filesOf(keep, () => figure, () => `${pageName()}-${place + 1}`, "figure")
   for (const one of buttons) one.setAttribute("aria-label", `${one.textContent} of figure ${place + 1}: ${what}`)
   made.append(...buttons, Object.assign(document.createElement("span"), { textContent: what }))
   return made
@@ -87,7 +88,17 @@ function pageName() {
 
 function theFigure(key) {
   const chart = document.querySelector(`.st-key-${key} .stPlotlyChart`)
-  return chart && plotOf(chart)
+  return chart && plotFigure(chart)
+}
+
+function plotFigure(chart) {
+  return { what: chart.getAttribute("aria-label"), svg: () => standAlone(plotOf(chart)) }
+}
+
+function ownFigures() {
+  const found = []
+  window.dispatchEvent(new CustomEvent("vaescope-figures", { detail: found }))
+  return found
 }
 
 function plotOf(chart) {
@@ -96,10 +107,11 @@ function plotOf(chart) {
 
 // ---- the files
 
-async function save(keep, plot, name, kind) {
+async function save(keep, figure, name, kind) {
   keep.said.textContent = ""
   try {
-    const text = await standAlone(plot)
+    if (!figure) throw new Error("there is none as yet")
+    const text = await figure.svg()
     const file = kind === "svg" ? new Blob([text], { type: "image/svg+xml" }) : await raster(text)
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: `${name}.${kind}` })
     link.click()

@@ -1,12 +1,13 @@
 // The latent map: every code a dot, coloured by its label, on a canvas. A press rings the nearest code at once; the
 // server follows. Mounted twice: once with the codes, which are kept here, and once, at every change, with the choice.
-// Colours by a number: latent_map_colours.js.
+// Colours by a number: latent_map_colours.js; the map as a file: latent_map_file.js.
 const clouds = (globalThis.vaescopeClouds ??= new Map())
 const maps = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 const ARRIVED = "vaescope-codes"
 const PLACE = "vaescope-place" // the z that the latent pad decodes
 const ENCODED = "vaescope-encoded" // where the encoder puts a drawing, before the server's picture of it is there
+const FIGURES = "vaescope-figures" // asks components of our own for what they have drawn
 const NOTE = "circles: 1, 2, 3 sd of N(0, I); ring: the chosen one"
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
@@ -88,6 +89,8 @@ function listen(map) {
     map.chosen = -1
     show(map)
   }
+  map.onFigures = answerFigures(map)
+  window.addEventListener(FIGURES, map.onFigures)
   window.addEventListener(ENCODED, map.onEncoded)
   window.addEventListener(PLACE, map.onPlace)
   window.addEventListener(CHOSEN, map.onChosen)
@@ -97,6 +100,7 @@ function listen(map) {
 }
 
 function unmount(map) {
+  window.removeEventListener(FIGURES, map.onFigures)
   window.removeEventListener(ENCODED, map.onEncoded)
   window.removeEventListener(PLACE, map.onPlace)
   window.removeEventListener(CHOSEN, map.onChosen)
@@ -222,6 +226,10 @@ function draw(map) {
   const pen = sized(map.dots, map.view)
   sized(map.canvas, map.view)
   map.canvas.style.height = `${map.view.height}px`
+  still(map, pen)
+}
+
+function still(map, pen) {
   axes(map, pen)
   const { places, labels, count } = map.cloud
   if (map.data.scale) return dotsByValue(map, pen)
@@ -231,6 +239,7 @@ function draw(map) {
     pen.fillStyle = labels.length ? map.data.colours[labels[i] % 10] : "#8A939C"
     pen.fillRect(px(map, places[2 * i]) - size / 2, py(map, places[2 * i + 1]) - size / 2, size, size)
   }
+  pen.globalAlpha = 1
 }
 
 function axes(map, pen) {
@@ -263,6 +272,10 @@ function paint(map) {
   const pen = map.canvas.getContext("2d")
   pen.clearRect(0, 0, map.view.width, map.view.height)
   pen.drawImage(map.dots, 0, 0, map.view.width, map.view.height)
+  moving(map, pen)
+}
+
+function moving(map, pen) {
   if (map.data.frame && map.asked === undefined) {
     const [left, right, low, high] = map.data.frame
     stroke(map, pen, () => pen.rect(px(map, left), py(map, high), (right - left) * map.view.fit, (high - low) * map.view.fit), 1.5)
@@ -295,22 +308,28 @@ function stroke(map, pen, path, width) {
 }
 
 function describe(map) {
-  const { count, labels } = map.cloud
-  const by = map.data.scale ? `, coloured by ${map.data.scale.title}` : ""
-  const what = `Latent map: the codes of ${count} ${map.data.what}s${by}. Arrow keys go to the nearest code on that side.`
+  const chosen = map.chosen < 0 ? "" : ` Chosen: ${name(map, map.chosen)}.`
+  const what = `${mapTitle(map)}.${chosen} Arrow keys go to the nearest code on that side.`
   map.canvas.setAttribute("aria-label", what)
   map.canvas.dataset.colouring = map.values ? map.data.scale.name : ""
   map.canvas.dataset.chosen = map.data.chosen
   map.canvas.dataset.here = map.data.here ?? ""
-  const classes = [...new Set(labels)].sort((a, b) => a - b)
   const key = [map.data.cloud, map.data.scale?.name, map.ink, !map.data.frame].join()
   if (map.described === key) return
   map.described = key
   const square = map.data.frame ? "; square: what the picture shows" : ""
   const note = Object.assign(document.createElement("em"), { textContent: NOTE + square })
-  const entries = () => classes.map((label) => entry(label, map.data.colours[label % 10]))
+  const entries = () => classesOf(map).map((label) => entry(label, map.data.colours[label % 10]))
   map.legend.replaceChildren(...(map.data.scale ? colourBar(map) : entries()), note)
 }
+
+function mapTitle({ cloud, data }) {
+  const ends = (ticks) => `, marked from ${ticks[0][1]} to ${ticks.at(-1)[1]}`
+  const by = data.scale ? `, coloured by ${data.scale.title}${ends(data.scale.ticks)}` : ""
+  return `Latent map: the codes of ${cloud.count.toLocaleString("en-US")} ${data.what}s${by}`
+}
+
+const classesOf = (map) => [...new Set(map.cloud.labels)].sort((a, b) => a - b)
 
 function entry(label, colour) {
   const made = Object.assign(document.createElement("span"), { textContent: label })

@@ -16,7 +16,7 @@ function tellPlace(name) {
 }
 
 function markPlace({ detail }) {
-  const mark = document.getElementById("mark")
+  const mark = document.getElementById("plane-mark")
   mark.setAttribute("visibility", detail ? "visible" : "hidden")
   if (!detail) return
   const [left, right, low, high] = offlineView.frame

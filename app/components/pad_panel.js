@@ -3,27 +3,27 @@
 const POINTER = "vaescope-pointer"
 const PLACE = "vaescope-place"
 const PAD_STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
-const ROWS = ["log p(z)", "log p(x|z)", "log q(z|x)", "log p(z|x)"]
+const PAD_LINES = { dot: "dotted", dashdot: "dashed", longdashdot: "dashed" }
+
+function padElement(kind, name, inside = []) {
+  const made = Object.assign(document.createElement(kind), { className: name })
+  made.replaceChildren(...inside)
+  return made
+}
 
 function mountPad(root) {
-  const make = (kind, name, inside = []) => {
-    const made = Object.assign(document.createElement(kind), { className: name })
-    made.replaceChildren(...inside)
-    return made
-  }
+  const make = padElement
   const canvas = make("canvas", "decoded")
   const [where, pinner, said] = [make("span", "where"), make("button", "pinner"), make("div", "said")]
-  const values = ROWS.map(() => make("dd", "value"))
-  const rows = ROWS.map((name, i) => make("div", "row", [make("dt", "name", [name]), values[i]]))
-  const [sentence, hint] = [make("p", "sentence"), make("p", "hint")]
-  const beside = make("div", "beside", [make("div", "top", [where, pinner]), make("dl", "rows", rows)])
+  const [list, sentence, hint] = [make("dl", "rows"), make("p", "sentence"), make("p", "hint")]
+  const beside = make("div", "beside", [make("div", "top", [where, pinner]), list])
   root.replaceChildren(make("div", "both", [canvas, beside]), sentence, hint, said)
   root.tabIndex = 0
   root.setAttribute("role", "application")
   canvas.setAttribute("role", "img")
   said.setAttribute("aria-live", "polite")
   pinner.type = "button"
-  const pad = { root, canvas, where, pinner, values, rows, sentence, hint, said, z: null, pinned: null, drawn: 0 }
+  const pad = { root, canvas, where, pinner, list, sentence, hint, said, z: null, pinned: null, drawn: 0 }
   pad.show = (state) => showPad(pad, state)
   pad.point = (z) => pointTo(pad, z)
   pad.pin = (z) => pinAt(pad, z)
@@ -53,7 +53,7 @@ function listenPad(pad) {
   }
 }
 
-// state: {decoder, densities, image, what, pinned, rest, frame, shape, colours, problem, decoded}
+// state: {decoder, densities, image, what, pinned, rest, frame, shape, colours, systems, problem, decoded}
 function showPad(pad, state) {
   if (pad.state && pad.state.what !== state.what && !pad.pointing) pad.z = null // another image: where its q peaks
   pad.state = state
@@ -62,9 +62,20 @@ function showPad(pad, state) {
     pad.pinned = state.pinned
   }
   pad.root.setAttribute("aria-label", `Decode any z. Arrow keys move z, with shift in larger steps; Enter pins it, Escape frees it.`)
-  const [prior, q, truth] = state.colours
-  for (const [i, colour] of [prior, "transparent", q, truth].entries()) pad.rows[i].style.borderColor = colour
+  nameRows(pad, state)
   schedule(pad)
+}
+
+// A row for each density: of q one for each checkpoint, in the line of its outline.
+function nameRows(pad, { systems, colours: [prior, truth] }) {
+  const ofQ = systems.map(([name, ...line]) => [name ? `log q(z|x) of ${name}` : "log q(z|x)", ...line])
+  const wanted = [["log p(z)", prior], ["log p(x|z)", "transparent"], ...ofQ, ["log p(z|x)", truth]]
+  if (String(pad.wanted) === String(wanted)) return
+  pad.wanted = wanted
+  pad.values = wanted.map(() => padElement("dd", "value"))
+  const rows = wanted.map(([name], i) => padElement("div", "row", [padElement("dt", "name", [name]), pad.values[i]]))
+  wanted.forEach(([, colour, dash], i) => (rows[i].style.borderLeft = `4px ${PAD_LINES[dash] ?? "solid"} ${colour}`))
+  pad.list.replaceChildren(...rows)
 }
 
 function placeOf(pad) {
@@ -157,8 +168,8 @@ function writePad(pad, z, found) {
   pad.where.textContent = place
   pad.pinner.textContent = pad.pinned ? "Free" : "Pin"
   pad.pinner.title = pad.pinned ? "Follow the pointer again (Escape)" : "Keep this z and write it into the link"
-  const numbers = found ? [found.prior, found.likelihood, found.q, found.posterior] : ROWS.map(() => undefined)
-  numbers.forEach((value, i) => (pad.values[i].textContent = nats(value)))
+  const numbers = found ? [found.prior, found.likelihood, ...found.q, found.posterior] : []
+  pad.values.forEach((value, i) => (value.textContent = nats(numbers[i])))
   pad.sentence.textContent = sentenceAt(state, found)
   pad.hint.textContent = hintOf(pad)
   pad.root.dataset.z = z.map((v) => v.toFixed(4)).join()
@@ -166,7 +177,7 @@ function writePad(pad, z, found) {
   pad.canvas.setAttribute("aria-label", `decoded image at ${place}`)
   clearTimeout(pad.quiet) // a screen reader hears where the pointer rests, not where it passes
   pad.quiet = setTimeout(() => {
-    pad.said.textContent = `${place}. ${ROWS.map((name, i) => `${name} ${nats(numbers[i])}`).join(", ")}. ${pad.sentence.textContent}`
+    pad.said.textContent = `${place}. ${pad.wanted.map(([name], i) => `${name} ${nats(numbers[i])}`).join(", ")}. ${pad.sentence.textContent}`
   }, 500)
 }
 
@@ -178,17 +189,19 @@ function hintOf({ state, pinned, z }) {
 }
 
 // One plain sentence on what is so at this z.
-function sentenceAt({ densities, problem }, found) {
+function sentenceAt({ densities, problem, systems }, found) {
   if (!found) return "The decoder is on its way."
-  const { aggregate, q, posterior } = found
+  const { aggregate, q: [q], posterior } = found
+  const whose = systems.length > 1 ? `${systems[0][0]}'s` : "The encoder's"
   if (aggregate !== null && aggregate < densities.aggregate.low) {
     const below = asText(densities.aggregate.low - aggregate, 0)
     return `No code of the data comes near: log q(z) is ${below} nats below the lowest 1 % of the data's own. Hence the faint image.`
   }
-  if (q === null) return "The encoder's q(z|x) is negligible here: outside the table around its mass."
+  if (q === null) return `${whose} q(z|x) is negligible here: outside the table around its mass.`
   if (posterior === null) return problem ? "" : "log p(z) is not known here: outside its table."
-  if (Math.abs(q - posterior) < 0.5) return "Here the encoder's density is that of the true posterior, within half a nat."
-  const [more, less] = q > posterior ? ["The encoder's q(z|x)", "the true posterior"] : ["The true posterior", "the encoder's q(z|x)"]
+  if (Math.abs(q - posterior) < 0.5) return `${whose} density here is that of the true posterior, within half a nat.`
+  const ofQ = `${whose.replace(/^The /, "the ")} q(z|x)`
+  const [more, less] = q > posterior ? [`${whose} q(z|x)`, "the true posterior"] : ["The true posterior", ofQ]
   return `${more} is ${nats(Math.abs(q - posterior))} nats denser here than ${less}.`
 }
 

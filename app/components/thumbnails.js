@@ -1,4 +1,5 @@
-// A row of images, each a real button. The choice is outlined at once; the server follows.
+// A row of images, each a real button, of which the Tab key meets one, and the arrow keys the others. The choice is
+// outlined at once; the server follows.
 const strips = new WeakMap()
 const CHOSEN = "vaescope-chosen" // tells the other widgets of a choice before the server does
 
@@ -23,9 +24,24 @@ function mount(root) {
     strip.asked = event.detail
     mark(strip, event.detail)
   }
+  root.onkeydown = (event) => walkStrip(strip, event)
+  root.addEventListener("focusin", (event) => meet(strip, event.target))
   window.addEventListener(CHOSEN, strip.listen)
   strips.set(root, strip)
   return strip
+}
+
+function walkStrip({ buttons }, event) {
+  const here = buttons.indexOf(event.target)
+  const to = { ArrowLeft: here - 1, ArrowRight: here + 1, Home: 0, End: buttons.length - 1 }[event.key]
+  if (here < 0 || !buttons[to]) return
+  event.preventDefault()
+  buttons[to].focus()
+}
+
+// Which of them the Tab key meets.
+function meet({ buttons }, met) {
+  if (buttons.includes(met)) for (const button of buttons) button.tabIndex = button === met ? 0 : -1
 }
 
 function fill(strip, data) {
@@ -45,6 +61,7 @@ function fill(strip, data) {
     }
     return button
   })
+  meet(strip, strip.buttons[0])
   strip.root.replaceChildren(...strip.buttons.map((button, place) => captioned(button, data.captions?.[place])))
 }
 
@@ -57,11 +74,12 @@ function captioned(button, caption) {
 }
 
 function name(data, place) {
-  const label = data.labels[place]
-  const caption = data.captions ? `, ${data.captions[place]}` : ""
-  return `${data.what} ${data.indices[place]}` + (label === null ? "" : `, a ${label}`) + caption
+  const [index, label, caption] = [data.indices[place], data.labels[place], data.captions?.[place].replace("\n", ", ")]
+  if (caption?.startsWith(`${index},`)) return `${data.what} ${caption}`
+  return `${data.what} ${index}` + (label === null ? "" : `, a ${label}`) + (caption ? `, ${caption}` : "")
 }
 
 function mark(strip, chosen) {
   for (const button of strip.buttons) button.setAttribute("aria-pressed", Number(button.dataset.index) === chosen)
+  meet(strip, strip.buttons.find((button) => button.ariaPressed === "true"))
 }

@@ -107,7 +107,8 @@ NOTES = (
         "Bayes' rule",
         "app.pad.described",
         "Gaussians, their mixtures and full covariances in closed form; a learned prior and the q of a flow from a "
-        "table that comes with the picture, between whose nodes values are interpolated.",
+        "table that comes with the picture, between whose nodes values are interpolated. Each checkpoint that shares "
+        "the decoder has its own log q(z|x); a dash stands where its table ends.",
     ),
     Note(
         "fading of the decoded image",

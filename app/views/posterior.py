@@ -4,19 +4,18 @@ import streamlit as st
 
 from app import (
     choices,
-    comparison,
     computed,
-    keep,
+    layers,
     own_choice,
-    own_page,
     pad_widget,
     panels,
+    pinned,
+    posterior_page,
     session,
     widgets,
     wrong_rows,
 )
 from app.notes.posterior import NOTES
-from app.session import Checkpoint, Codes
 
 head, chooser = st.columns([2, 1], vertical_alignment="bottom")
 head.header("How wrong is the encoder?", anchor=False)
@@ -34,42 +33,6 @@ if checkpoint is None or checkpoint.latent != 2:
     panels.nothing_to_show(checkpoint)
     st.stop()
 
-
-@st.fragment
-def explore(checkpoint: Checkpoint, codes: Codes, images: bool, guests: list[Checkpoint]) -> None:
-    with panels.sentences():
-        pick = own_choice.pick(checkpoint, codes, images)
-        place, guest_names = choices.place_text(choices.place(checkpoint.digest)), [guest.name for guest in guests]
-        chosen = {"checkpoint": checkpoint.name, **pick.address, "z": place, "with": guest_names}
-        choices.write_address(**chosen, draw=choices.drawn(), **wrong_rows.address())
-        if pick.blank:
-            return
-        with st.spinner("Decoding the latent plane, once for this checkpoint"):
-            session.decoded(checkpoint, pick)
-        picture, places, numbers = st.columns([1.45, 1, 1.05], gap="medium")
-        host = checkpoint, session.look(checkpoint.digest, pick, checkpoint)
-        own_choice.let_the_map_follow(pick)
-        with picture:
-            shared, apart = comparison.visitors(checkpoint, guests)
-            entries = [host, *((guest, session.guest(guest, pick, checkpoint)) for guest in shared)]
-            path = session.path(checkpoint.digest, pick, checkpoint)
-            present = [entry for entry, _ in entries] + apart
-            names = dict(zip((entry.name for entry in present), panels.labels(present), strict=True))
-            panels.picture(entries, path, names if guests else None)
-            keep.view(entries, apart, names, choices.place(checkpoint.digest))
-        with numbers:
-            panels.numbers(host[1], panels.colour(checkpoint, guests))
-        with places:
-            pad_widget.show(checkpoint, host[1], panels.colour(checkpoint, guests))
-            wrong_rows.latent_map(checkpoint, codes, host[1])
-        if path is not None:
-            comparison.path(path)
-        if guests:
-            comparison.show(entries, apart, names, pick)
-        own_page.nearest(checkpoint, host[1])
-        wrong_rows.section(checkpoint, codes, pick, images)
-
-
 with panels.sentences():
     with st.spinner("Finding where the test images lie, once for this checkpoint"):
         codes = session.prepared(checkpoint)
@@ -79,9 +42,10 @@ with panels.sentences():
     choices.read_link(len(codes.loc))
     own_choice.read_link(checkpoint)
     choices.read_draw()
-    choices.read_place(checkpoint.digest)
+    pinned.read_link(checkpoint.digest)
+    layers.read_link()
     wrong_rows.read_link(checkpoint, codes)
-    explore(checkpoint, codes, images is not None, guests)
+    posterior_page.explore(checkpoint, codes, images is not None, guests)
     widgets.send_codes(checkpoint.digest, codes)
     pad_widget.send(checkpoint)
 computed.explain(NOTES)

@@ -28,8 +28,11 @@ PATIENCE = 90_000  # ms: the first picture waits for torch, the decoded grid and
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, served as `make app` serves it, with a small checkpoint of its own beside those that ship."""
+def address(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The app, served as `make app` serves it, with a small checkpoint of its own beside those that ship.
+
+    And with what a module's own `besides(shelf)` puts there, if it has one.
+    """
     import torch
 
     import vaecore
@@ -39,6 +42,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     vaecore.save(vaecore.build("vae", (1, 8, 8), 2), shelf / "small", dataset="digits")
     shutil.copytree(ROOT / "pretrained" / "digits-vae-2d", shelf / "trained")
     (shelf / "trained" / "analysis.safetensors").unlink()
+    getattr(request.module, "besides", lambda shelf: None)(shelf)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

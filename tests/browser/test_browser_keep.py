@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import re
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 from test_browser import PATIENCE, Visit, address, browser  # noqa: F401  fixtures: the app, served once, and chromium
+
+from app import figures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -19,9 +22,9 @@ pytestmark = pytest.mark.browser
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def kept(page: "Page", button: str, folder: Path) -> Path:
+def kept(page: "Page", button: str, folder: Path, row: str = "keep_view") -> Path:
     """The file that a button of the row gives, by the keyboard."""
-    control = page.locator(".st-key-keep_view").get_by_role("button", name=button)
+    control = page.locator(f".st-key-{row}").get_by_role("button", name=button)
     control.focus()
     with page.expect_download(timeout=PATIENCE) as waiting:
         page.keyboard.press("Enter")
@@ -57,6 +60,9 @@ def files(address: str, browser: "Browser", tmp_path_factory: pytest.TempPathFac
     box = visit.page.locator(".st-key-picture .main-svg").first.bounding_box()
     folder = tmp_path_factory.mktemp("kept")
     found = {name: kept(visit.page, name, folder) for name in ("PNG", "SVG", "CSV", "HTML")}
+    found |= {
+        f"map {kind}": kept(visit.page, f"latent map as {kind}", folder, "keep_the_map") for kind in ("PNG", "SVG")
+    }
     assert visit.complaints == []
     return {**found, "size": (round(box["width"]), round(box["height"])), "numbers": visit.numbers}
 
@@ -78,6 +84,25 @@ def test_the_png_is_sharp_and_not_blank(files: dict, browser: "Browser") -> None
     assert (width / 3, height / 3) == pytest.approx(files["size"], abs=1)
     page = browser.new_context(offline=True).new_page()
     assert colours(page, data_uri(files["PNG"], "png")) > 30
+
+
+def test_the_latent_map_is_a_drawing_with_every_code_and_a_key(files: dict, browser: "Browser") -> None:  # noqa: F811
+    text = files["map SVG"].read_text()
+    root = ElementTree.fromstring(text)
+    assert re.search(r"codes of 355 test images.*ringed one is test image 7", root.find(f"{SVG}title").text)
+    colours_of_dots = {path.get("fill") for path in root.iter(f"{SVG}path")} & set(figures.CLASSES)
+    assert len(colours_of_dots) == 10
+    dots = [path for path in root.iter(f"{SVG}path") if path.get("fill-opacity") == "0.75"]
+    assert sum(path.get("d").count("M") for path in dots) == 355
+    words = [element.text for element in root.iter(f"{SVG}text")]
+    assert {"z1", "z2", "0", "9"} <= set(words)
+    assert any("1, 2, 3 sd of N(0, I)" in word for word in words)
+    width, height = (float(root.get(side)) for side in ("width", "height"))
+    sharp = struct.unpack(">II", files["map PNG"].read_bytes()[16:24])
+    assert sharp == pytest.approx((3 * width, 3 * height), abs=1)
+    page = browser.new_context(offline=True).new_page()
+    for kind, mime in (("SVG", "svg+xml"), ("PNG", "png")):
+        assert colours(page, data_uri(files[f"map {kind}"], mime)) > 30
 
 
 def test_the_csv_has_the_panels_rows(files: dict) -> None:
@@ -106,7 +131,7 @@ def test_the_html_decodes_without_a_net(files: dict, browser: "Browser", scheme:
     pad.focus()
     page.keyboard.press("Shift+ArrowRight")
     page.wait_for_function("before => document.querySelector('.pad').dataset.z !== before", arg=seen[1][0])
-    assert page.locator("#mark").get_attribute("visibility") == "visible"
+    assert page.locator("#plane-mark").get_attribute("visibility") == "visible"
     for before, after in zip(seen[0], seen[1], strict=True):
         assert before != after
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
