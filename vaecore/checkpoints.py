@@ -191,7 +191,14 @@ def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
     folder = Path(folder)
     metrics = read_metrics(folder) | entries
     write_json(folder / "metrics.json", metrics)
-    write_bytes(folder / "README.md", model_card(read_config(folder), metrics, count_weights(folder)).encode())
+    write_card(folder)
+
+
+def write_card(folder: str | Path) -> None:
+    """Write README.md anew, from what the folder says of itself."""
+    folder = Path(folder)
+    card = model_card(read_config(folder), read_metrics(folder), count_weights(folder))
+    write_bytes(folder / "README.md", card.encode())
 
 
 def count_weights(folder: str | Path) -> int:
