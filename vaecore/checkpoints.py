@@ -252,10 +252,15 @@ def read_kept(folder: str | Path, name: str) -> dict[str, Tensor]:
 def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor]) -> Path:
     """As `write_analysis`, of any results: `name` is that of their file, without its ending."""
     key = digest(folder)
-    file = Path(folder) / f"{name}.safetensors" if os.access(folder, os.W_OK) else cached(key, name)
+    file = Path(folder) / f"{name}.safetensors" if is_writable(folder) else cached(key, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(file, tensors, {"digest": key})
     return file
+
+
+def is_writable(folder: str | Path) -> bool:
+    """Whether results may lie in it; root, whom nothing hinders, heeds the folder's mode too: it may be a copy."""
+    return os.access(folder, os.W_OK) and bool(Path(folder).stat().st_mode & 0o222)
 
 
 def cached_analysis(key: str) -> Path:
