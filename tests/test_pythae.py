@@ -255,6 +255,7 @@ def test_the_lines_of_the_documentation_export_a_pair_that_is_the_same_vae(
     both = [(tmp_path / f"{part}.onnx").read_bytes() for part in ("encoder", "decoder")]
     folder = imports.from_onnx(*both, tmp_path / "brought", likelihood="bernoulli", output="mean")
     vae, x, z = vaecore.load(folder), torch.rand(5, 1, 8, 8), torch.randn(5, LATENT)
+    model.eval()  # the exporter gave it back as a net in training
     said, q = model.encoder(x), vae.posterior(x)
     torch.testing.assert_close(q.mean, said["embedding"], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(q.variance.log(), said["log_covariance"], atol=1e-4, rtol=1e-4)
