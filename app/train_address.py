@@ -66,9 +66,9 @@ def read_start(dataset: str, latent: int) -> None:
     values = choices.all_news(FROM)
     if values:
         st.session_state["train_opened"] = True
-    take(FROM, values, key, None, known)
+    take(FROM, values, key, "", known)
     if st.session_state[key] not in names:
-        st.session_state[key] = None
+        st.session_state[key] = ""
 
 
 def take(name: str, values: list[str] | None, key: str, at_first: object, check: Callable[[str], object]) -> None:

@@ -66,7 +66,7 @@ def more(recipe: str, dataset: str, latent: int) -> dict:
     entries = {entry.name: entry for entry in train_address.starts(dataset, latent)}
     start = st.selectbox(
         "begin with",
-        [None, *entries],
+        ["", *entries],
         key=train_address.start_key(dataset, latent),
         persist_state="session",
         format_func=lambda name: name or "nothing: from scratch",
