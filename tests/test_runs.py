@@ -204,7 +204,7 @@ print(kills, checkpoints.digest(place / "whole"), checkpoints.digest(place / "ki
 
 
 # One of each thing that resuming has to carry: one stage, several, components by turns, a start's weights, parts that
-# by prior and encoder, averages of weights that began by data.
+# prior and encoder share, averages of weights that began by data.
 WIDE = {"latent_dim": 3}  # the snapshots of a plane of such decoders would take minutes
 MECHANISMS = [
     ("vae", {"net": "small"}, False),
