@@ -14,7 +14,7 @@ SOURCES = {
     "sample": "Sample at a code",
     "drawing": "Draw",
     "upload": "Upload",
-    "prior": "Sample of the prior",
+    "prior": "Prior sample",
 }
 
 

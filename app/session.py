@@ -161,7 +161,11 @@ def folders() -> tuple[list[Path], dict[str, str]]:
     """
     from vaecore.mirror import URL, places
 
-    found, problems = [ROOT / "pretrained", runs_folder(), ROOT / "brought"], {}
+    found, problems = [ROOT / "pretrained", ROOT / "brought"], {}
+    try:
+        found.insert(1, runs_folder())
+    except ValueError as error:
+        problems["VAESCOPE_RUNS"] = str(error)
     for place in places(os.environ.get("VAESCOPE_CHECKPOINTS", "")):
         if not URL.match(place):
             found.append(Path(place))
@@ -181,8 +185,19 @@ def mirror(url: str):  # noqa: ANN201
 
 
 def runs_folder() -> Path:
-    """Where the page "Train one" puts its runs: VAESCOPE_RUNS, which replicas of the app may share, or runs/ here."""
-    return Path(os.environ.get("VAESCOPE_RUNS") or ROOT / "runs")
+    """Where the page "Train one" puts its runs: VAESCOPE_RUNS, which replicas of the app may share, or runs/ here.
+
+    ValueError where that is a URL: a run locks its folder and writes into it at every epoch.
+    """
+    from vaecore.mirror import URL
+
+    place = os.environ.get("VAESCOPE_RUNS") or str(ROOT / "runs")
+    if found := URL.match(place):
+        raise ValueError(
+            f"VAESCOPE_RUNS is a URL ({found[0]}...), and runs need a folder on a disk that is mounted here: they lock "
+            "it. VAESCOPE_CHECKPOINTS may name URLs of checkpoints."
+        )
+    return Path(place)
 
 
 def checkpoints() -> dict[str, Checkpoint]:

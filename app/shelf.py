@@ -1,6 +1,7 @@
 """What the page of checkpoints knows of them and does with them. Beside session.py, by its rules."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from app.session import Checkpoint
 if TYPE_CHECKING:
     from vaecore.imports.graphs import Sizes  # noqa: F401  for the form that shows them
 
-SOURCES = {"pretrained": "shipped", "runs": "trained here", "brought": "brought"}
+SOURCES = {"pretrained": "shipped", "brought": "brought"}
 GAP = "exact gap KL(q(z|x) || p(z|x))"
 
 
@@ -24,6 +25,9 @@ def root() -> Path:
 def source(entry: Checkpoint) -> str:
     """Where a checkpoint comes from."""
     own = entry.folder.parent
+    with suppress(ValueError):  # where there can be no runs, nothing was trained
+        if own.resolve() == session.runs_folder().resolve():
+            return "trained here"
     return SOURCES.get(own.name, "shared") if own.parent == session.ROOT else "shared"
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import choices
+from app import choices, train_address
 
 if TYPE_CHECKING:
     from app.training import Standing
@@ -32,19 +32,11 @@ def read_epoch(text: str) -> None:
         st.warning(f"The link asks for the epoch {text[:20]!r}; it is a whole number from 1.")
 
 
-def read_form(systems: list[str], sets: list[str]) -> None:
-    """The system and the data set with which a link opens the form."""
-    choices.word("system", "train_recipe", systems, systems[0])
-    choices.word("data", "train_dataset", sets, sets[0])
-    st.session_state["train_first"] = (systems[0], sets[0])
-
-
 def write_address(name: str, last: int | None = None) -> None:
-    """The run; the epoch that is shown of it where it is not the last; the form's system and data set."""
-    state = st.session_state
-    at, chosen = state.get("train_at"), (state["train_recipe"], state["train_dataset"])
-    form = dict(zip(("system", "data"), chosen, strict=True)) if chosen != state["train_first"] else {}
-    choices.write_address(run=name, epoch=str(at) if last and at and at != last else "", **form)
+    """The run; the epoch that is shown of it where it is not the last; the form of a new run."""
+    at = st.session_state.get("train_at")
+    epoch = str(at) if last and at and at != last else ""
+    choices.write_address(run=name, epoch=epoch, **train_address.written())
 
 
 def choose(name: str) -> None:

@@ -1,30 +1,30 @@
 """The form of the page "Train one": made from the recipe's own options, with what the training will take."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-from app import panels, ranking, session, training
-
-if TYPE_CHECKING:
-    from app.training import Choice, Number
-
-FIRST = {"digits": 100, "dynamic_digits": 100}  # epochs to begin with; others are larger
-EPOCHS = 10
+from app import panels, ranking, train_address, training
 
 
 def form() -> None:
     """All that is asked of a run, and the button that begins it."""
     st.subheader("A new run", anchor=False)
     systems, sets = training.systems(), training.datasets()
-    recipe = st.selectbox("System", list(systems), key="train_recipe", format_func=lambda name: systems[name].title)
+    recipe = st.selectbox(
+        "System",
+        list(systems),
+        key="train_recipe",
+        persist_state="session",
+        format_func=lambda name: systems[name].title,
+    )
     system = systems[recipe]
     st.caption(f"{system.paper}: {system.summary}.")
-    dataset = st.selectbox("Data set", sets, key="train_dataset", help="those whose files are on this computer")
-    asked = {"recipe": recipe, "dataset": dataset, **sizes(dataset)}
-    with st.expander(f"Options of {system.title}", expanded=False):
-        asked["options"] = {option.name: field(system.name, option, dataset) for option in system.options}
-        asked |= more(dataset, asked["latent_dim"])
+    about = "those whose files are on this computer"
+    dataset = st.selectbox("Data set", sets, key="train_dataset", persist_state="session", help=about)
+    asked = {"recipe": recipe, "dataset": dataset, **sizes(recipe, dataset)}
+    with st.expander(f"Options of {system.title}", expanded=st.session_state.get("train_opened", False)):
+        options = training.options(recipe)
+        asked["options"] = {name: field(recipe, dataset, name, name.replace("_", " ")) for name in options}
+        asked |= more(recipe, dataset, asked["latent_dim"])
     name = st.text_input("Name", key=name_key(asked), value=training.free_name(wanted(asked)), max_chars=60)
     took = told(asked)
     if st.button("Start", type="primary", icon=":material/play_arrow:", key="train_start", width="stretch"):
@@ -33,50 +33,50 @@ def form() -> None:
         st.caption(took)
 
 
-def sizes(dataset: str) -> dict:
-    one, two, three = st.columns(3)
-    latent = one.number_input("Latent size", 1, 1024, 2, key="train_latent", help="D; with 2 the posterior is exact")
-    epochs = two.number_input("Epochs", 1, 100_000, FIRST.get(dataset, EPOCHS), key=f"train_epochs_{dataset}")
-    seed = three.number_input("Seed", 0, 2**32 - 1, 0, key="train_seed")
-    return {"latent_dim": int(latent), "epochs": int(epochs), "seed": int(seed)}
+def sizes(recipe: str, dataset: str) -> dict:
+    titles = {"latent": "Latent size", "epochs": "Epochs", "seed": "Seed"}
+    columns = st.columns(len(titles))
+    found = {}
+    for column, (name, title) in zip(columns, titles.items(), strict=True):
+        with column:
+            found[name] = field(recipe, dataset, name, title)
+    return {"latent_dim": found.pop("latent"), **found}
 
 
-def field(recipe: str, option: "Choice | Number", dataset: str) -> str | float:
-    """The widget of one option: its type, its range, its help."""
-    name, key = option.name.replace("_", " "), f"train_{recipe}_{option.name}"
-    if hasattr(option, "choices"):
-        default = option.default or training.default_net(dataset, option.choices)
-        # The networks that suit depend on the images' size.
-        key = key if option.default else f"{key}_{default}"
-        return st.selectbox(name, option.choices, option.choices.index(default), key=key, help=option.help)
-    whole = isinstance(option.default, int)
+def field(recipe: str, dataset: str, name: str, title: str) -> str | float | None:
+    """The widget of one field: its type, its range, its help; its value lies in the session already."""
+    asked = training.fields(recipe, dataset)[name]
+    key, first = train_address.key_of(recipe, dataset, name), train_address.default(dataset, asked)
+    about = {"key": key, "help": asked.help or None, "persist_state": "session"}
+    if hasattr(asked, "choices"):
+        return st.selectbox(title, asked.choices, **about)
+    whole = isinstance(asked.default, int)
     kind = int if whole else float
-    low, high, value = kind(option.least), kind(option.most), option.default
-    shown = "%d" if whole else "%g"
+    low, high, value = kind(asked.least), kind(asked.most), asked.default
     step = 1 if whole else max(abs(value), 0.1) / 10 if value else 0.1
-    return kind(st.number_input(name, low, high, value, step=step, format=shown, key=key, help=option.help))
+    if first is None:
+        about |= {"value": None, "placeholder": "the recipe's"}
+    found = st.number_input(title, low, high, step=step, format="%d" if whole else "%g", **about)
+    return None if found is None else kind(found)
 
 
-def more(dataset: str, latent: int) -> dict:
+def more(recipe: str, dataset: str, latent: int) -> dict:
     """What every recipe lets one choose."""
-    batch = st.number_input("batch size", 1, 8192, 128, key="train_batch")
-    rate = st.number_input(
-        "learning rate", 0.0, 10.0, None, format="%g", key="train_rate", placeholder="the recipe's", help="at first"
-    )
-    entries = [
-        entry
-        for entry in session.checkpoints().values()
-        if not entry.problem and (entry.dataset, entry.latent, entry.recipe) == (dataset, latent, "vae")
-    ]
+    batch, rate = (field(recipe, dataset, name, title) for name, title in MORE.items())
+    entries = {entry.name: entry for entry in train_address.starts(dataset, latent)}
     start = st.selectbox(
         "begin with",
-        [None, *(entry.name for entry in entries)],
-        key=f"train_from_{dataset}_{latent}",
+        ["", *entries],
+        key=train_address.start_key(dataset, latent),
+        persist_state="session",
         format_func=lambda name: name or "nothing: from scratch",
         help="a trained VAE with the same networks, as several papers do",
     )
-    folder = next((str(entry.folder.resolve()) for entry in entries if entry.name == start), None)
-    return {"batch_size": int(batch), "learning_rate": rate or None, "start": folder}
+    folder = str(entries[start].folder.resolve()) if start else None
+    return {"batch_size": batch, "learning_rate": rate, "start": folder}
+
+
+MORE = {"batch": "batch size", "rate": "learning rate"}
 
 
 def wanted(asked: dict) -> str:

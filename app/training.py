@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LIMITS = {"latent_dim": (1, 1024), "epochs": (1, 100_000), "batch_size": (1, 8192), "seed": (0, 2**32 - 1)}
+FIRST = {"digits": 100, "dynamic_digits": 100}  # epochs to begin with; others are larger
+EPOCHS = 10
+SIZES = ("latent", "epochs", "seed")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,23 @@ def train_split(dataset: str):  # noqa: ANN201
     from vaecore import load_dataset
 
     return load_dataset(dataset, "train")
+
+
+def options(recipe: str) -> "dict[str, Choice | Number]":
+    """A recipe's own, by name."""
+    return {option.name: option for option in systems()[recipe].options}
+
+
+def fields(recipe: str, dataset: str) -> "dict[str, Choice | Number]":
+    """All that the form asks for: the sizes, the recipe's options, and what every recipe lets one choose."""
+    from vaecore.options import Number
+
+    first = {"latent_dim": 2, "epochs": FIRST.get(dataset, EPOCHS), "seed": 0, "batch_size": 128}
+    said = {"latent_dim": "D; with 2 the posterior is exact"}
+    named = zip((*SIZES, "batch"), first.items(), strict=True)
+    asked = {name: Number(name, value, *LIMITS[limit], said.get(limit, "")) for name, (limit, value) in named}
+    batch = {"batch": asked.pop("batch"), "rate": Number("rate", 1e-3, 1e-9, 10.0, "at first")}
+    return asked | options(recipe) | batch
 
 
 def default_net(dataset: str, choices: tuple[str, ...]) -> str:

@@ -97,6 +97,18 @@ def test_a_row_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state["checkpoint"] == "beta"
 
 
+def test_what_was_trained_into_the_folder_that_the_environment_names_is_ours_too(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAESCOPE_RUNS", str(tmp_path / "elsewhere"))
+    vaecore.save(vaecore.load(shipped / "alpha"), tmp_path / "elsewhere" / "mine", dataset="digits")
+    app = opened(checkpoint="mine")
+    assert app.dataframe[0].value["from"].tolist() == ["trained here", "shared", "shared"]
+    app.text_input(key="shelf_name_mine").set_value("other").run()
+    press(app, "shelf_rename")
+    assert (tmp_path / "elsewhere" / "other" / "config.json").is_file()
+
+
 def test_what_was_trained_here_is_renamed_and_deleted(shipped: Path) -> None:
     own("mine", shipped)
     app = opened(checkpoint="mine")

@@ -13,11 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from app import computed, ranking, session, shelf_page
 from app.computed import Note
+from vaecore import checkpoints
 
 ROOT = Path(computed.__file__).parents[1]
 PAGES = sorted(file.stem for file in (ROOT / "app" / "notes").glob("[!_]*.py"))
 NOTES = {page: import_module(f"app.notes.{page}").NOTES for page in PAGES}
 EVERY = [(page, note) for page, notes in NOTES.items() for note in notes]
+MEASURES = ("ELBO", "NLL", "exact gap", "active units", "minutes")
 # The numbers that stand on each page.
 NUMBERS = {
     "home": ["exact gap"],
@@ -30,7 +32,7 @@ NUMBERS = {
     "health": ["ELBO", "IWAE - ELBO", "exact gap", "reconstruction", "active units", "KL(q(z|x) || p(z))"]
     + ["mutual information", "KL(q(z) || p(z))", "moments of q(z)", "low posterior share", "KL by dimension"],
     "train": ["held-out ELBO and its terms", "estimate of the time"],
-    "checkpoints": [name for name in shelf_page.HELP if name in ("ELBO", "NLL", "exact gap", "active units")],
+    "checkpoints": [name for name in shelf_page.HELP if name in MEASURES],
 }
 
 
@@ -57,6 +59,14 @@ def test_every_page_explains_its_numbers(page: str) -> None:
     slugs = [note.slug for note in NOTES[page]]
     assert len(set(slugs)) == len(slugs)
     assert f"from app.notes.{page} import NOTES" in (ROOT / "app" / "views" / f"{page}.py").read_text()
+
+
+def test_every_number_of_a_shipped_card_has_a_note() -> None:
+    known = {name for note in NOTES["checkpoints"] for name in (note.what, *note.covers)}
+    for folder in checkpoints.find(ROOT / "pretrained"):
+        metrics = checkpoints.read_metrics(folder)
+        for table in (metrics.get("evaluation"), (metrics.get("learned") or {}).get("density")):
+            assert {name for name, value in (table or {}).items() if isinstance(value, int | float)} <= known
 
 
 def chart_keys() -> set[str]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from pages import set_apart
+import torch
+from pages import set_apart, visited
 
 from app import session
-from vaecore import checkpoints, mirror
+from vaecore import checkpoints, mirror, snapshots
 from vaecore.mirror import Mirror, places
 
 
@@ -52,6 +53,52 @@ def test_it_is_copied_once_and_again_when_it_changes(
     system.mkdir(path.removesuffix("/one/metrics.json"))
     settled(held)
     assert checkpoints.find(held.folder) == []
+
+
+def test_pictures_of_epochs_and_maps_come_along(far: str, checkpoint: Path) -> None:
+    system, root = fsspec.filesystem("memory"), far.removeprefix("memory:/")
+    for path in (
+        "snapshots/00001.safetensors",
+        "embeddings/umap-test-2000-0.safetensors",
+        "snapshots/../x.safetensors",
+    ):
+        system.pipe_file(f"{root}/one/{path}", (checkpoint / "model.safetensors").read_bytes())
+    for path in (
+        "snapshots/1.pkl",
+        "snapshots/deep/00002.safetensors",
+        "embeddings/.x.safetensors",
+        "other/1.safetensors",
+    ):
+        system.pipe_file(f"{root}/one/{path}", b"{}")
+    held = Mirror(far)
+    assert settled(held) == ""
+    inside = {str(file.relative_to(held.folder / "one")) for file in (held.folder / "one").glob("*/*")}
+    assert inside == {"snapshots/00001.safetensors", "embeddings/umap-test-2000-0.safetensors"}
+    assert list(snapshots.epochs_in(held.folder / "one")) == [1]
+
+
+def test_nothing_is_written_into_a_copy_by_root_either(far: str) -> None:
+    held = Mirror(far)
+    settled(held)
+    before = sorted(held.folder.rglob("*"))
+    file = checkpoints.write_analysis(held.folder / "one", {"codes": torch.zeros(3)})
+    assert not file.is_relative_to(held.folder)
+    assert sorted(held.folder.rglob("*")) == before
+    assert set(checkpoints.read_analysis(held.folder / "one")) == {"codes"}
+
+
+def test_runs_at_a_url_are_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_apart(tmp_path, tmp_path / "none", monkeypatch)
+    monkeypatch.setenv("VAESCOPE_RUNS", "s3://user:secret@bucket/runs")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="VAESCOPE_RUNS is a URL .* need a folder"):
+        session.runs_folder()
+    assert "need a folder" in session.checkpoints()["VAESCOPE_RUNS"].problem
+    app = visited("views/train.py", {})
+    assert not app.exception
+    assert any("need a folder on a disk" in error.value for error in app.error)
+    assert not any("secret" in error.value for error in app.error)
+    assert not any("s3" in file.name for file in tmp_path.iterdir())
 
 
 def test_what_is_too_large_is_not_copied(far: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ import io
 import json
 import pickle
 import random
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,7 +111,7 @@ def test_squared_errors_are_a_gaussian_of_variance_one(files: Files, theirs: The
 CONFIGS = {
     "another kind": (about(name="VQVAEConfig"), "'VQVAE' of pythae has a discrete latent space"),
     "no kind": (about(name=["x"]), "is not known here"),
-    "a network of one's own": (about(uses_default_encoder=False), "encoder of its own"),
+    "a network of one's own": (about(uses_default_encoder=False), "an encoder of its own.*docs/bring.md"),
     "another loss": (about(reconstruction_loss="huber"), "must be bce or mse"),
     "no shape": (about(input_dim=None), "must be the shape of an image"),
     "a flat image that is no square": (about(input_dim=[15]), "must be the shape of an image"),
@@ -212,3 +214,50 @@ def test_a_reading_that_takes_too_long_is_ended(files: Files, monkeypatch: pytes
         pythae.read_weights(files["model.pt"])
     with pytest.raises(BadFile, match="at most"):
         pythae.read_weights(bytes(pythae.LARGEST + 1))
+
+
+class Convolutional(nn.Module):
+    """As pythae's benchmark networks: convolutions with batch norms, whose answers are dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model_config = SimpleNamespace(input_dim=(1, 8, 8), latent_dim=LATENT)
+        self.encoder = Answering(
+            nn.Sequential(nn.Conv2d(1, 8, 4, 2, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()),
+            embedding=nn.Linear(128, LATENT),
+            log_covariance=nn.Linear(128, LATENT),
+        )
+        spread = (nn.Unflatten(1, (8, 4, 4)), nn.ConvTranspose2d(8, 1, 4, 2, padding=1), nn.Sigmoid())
+        self.decoder = Answering(nn.Linear(LATENT, 128), reconstruction=nn.Sequential(*spread))
+
+
+class Answering(nn.Module):
+    def __init__(self, body: nn.Module, **heads: nn.Module) -> None:
+        super().__init__()
+        self.body, self.heads = body, nn.ModuleDict(heads)
+
+    def forward(self, x: Tensor) -> OrderedDict:
+        return OrderedDict((name, head(self.body(x))) for name, head in self.heads.items())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_lines_of_the_documentation_export_a_pair_that_is_the_same_vae(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model, text = Convolutional(), (Path(__file__).parents[1] / "docs" / "bring.md").read_text()
+    for _ in range(20):
+        model.encoder(torch.randn(32, 1, 8, 8))  # so that the batch norm has statistics of its own
+    (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(lines, {"model": model})
+    both = [(tmp_path / f"{part}.onnx").read_bytes() for part in ("encoder", "decoder")]
+    folder = imports.from_onnx(*both, tmp_path / "brought", likelihood="bernoulli", output="mean")
+    vae, x, z = vaecore.load(folder), torch.rand(5, 1, 8, 8), torch.randn(5, LATENT)
+    model.eval()  # the exporter gave it back as a net in training
+    said, q = model.encoder(x), vae.posterior(x)
+    torch.testing.assert_close(q.mean, said["embedding"], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(q.variance.log(), said["log_covariance"], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(vae.likelihood(z).mean, model.decoder(z)["reconstruction"], atol=1e-5, rtol=1e-4)
+    assert all(kind in text for kind in pythae.PYTHAE_KINDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import SHAPE
+from models import SHAPE, SMALL
 
 import vaecore
 from vaecore import checkpoints, resuming, runs, snapshots, standing, training
@@ -146,7 +146,7 @@ def test_asked_to_stop_it_ends_at_a_step_and_goes_on_to_the_same_weights(tmp_pat
 
 # Forks, so that torch is imported once; the first process never trains, so that its children may.
 KILLED = """
-import os, random, signal, sys, time
+import json, os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 import vaecore
@@ -161,11 +161,14 @@ weight = torch.nn.Parameter(torch.zeros(1))
 weight.grad = torch.zeros(1)
 torch.optim.Adam([weight], fused=True).step()
 
+place, recipe, options, begun, chance = pathlib.Path(sys.argv[1]), *json.loads(sys.argv[2]), random.Random(sys.argv[2])
+settings = {"epochs": 6, "device": "cpu"} | ({"start": place / "start"} if begun else {})
+
 def child(folder):
     torch.manual_seed(0)
-    vae = vaecore.build(sys.argv[2], (1, 8, 8), 2, net="small", **({"depth": 2} if sys.argv[2] == "rnvp-p" else {}))
+    vae = vaecore.build(recipe, (1, 8, 8), **options)
     with runs.opened(folder, {}) as partial, recorded(partial, vae, test.first(20), 6) as recorder:
-        vaecore.fit(vae, sys.argv[2], train, valid.first(50), epochs=6, device="cpu", folder=folder, on_event=recorder)
+        vaecore.fit(vae, recipe, train, valid.first(50), folder=folder, on_event=recorder, **settings)
 
 def run(folder, after=None):
     pid = os.fork()
@@ -181,7 +184,8 @@ def run(folder, after=None):
         os.kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1]
 
-place, chance = pathlib.Path(sys.argv[1]), random.Random(int(sys.argv[3]))
+if begun:
+    vaecore.save(vaecore.build("vae", (1, 8, 8), options["latent_dim"], net="small"), place / "start")
 begun = time.monotonic()
 assert run(place / "whole") == 0
 took = time.monotonic() - begun
@@ -199,9 +203,21 @@ print(kills, checkpoints.digest(place / "whole"), checkpoints.digest(place / "ki
 """
 
 
-@pytest.mark.parametrize(("recipe", "seed"), [("vae", 0), ("rnvp-p", 1)])
-def test_killed_at_any_moment_it_ends_with_the_very_same_weights(tmp_path: Path, recipe: str, seed: int) -> None:
-    command = [sys.executable, "-c", KILLED, str(tmp_path), recipe, str(seed)]
+# One of each thing that resuming has to carry: one stage, several, components by turns, a start's weights, parts that
+# prior and encoder share, averages of weights that began by data.
+WIDE = {"latent_dim": 3}  # the snapshots of a plane of such decoders would take minutes
+MECHANISMS = [
+    ("vae", {"net": "small"}, False),
+    ("rnvp-p", {"net": "small", "depth": 2, "training": "iterative", "rounds": 2, "latent_dim": 2}, True),
+    ("rme", {"net": "small", "components": 2, "latent_dim": 2}, True),
+    ("vampprior", {"net": "small", "pseudo_inputs": 20}, False),
+    ("mae", SMALL["mae"] | WIDE, False),
+]
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda case: case[0] + "-begun" * case[2])
+def test_killed_at_any_moment_it_ends_with_the_very_same_weights(tmp_path: Path, mechanism: tuple) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(mechanism)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr
     kills, whole, killed = ended.stdout.split()

@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     add_health(commands)
     add_learned(commands)
     add_bench(commands)
+    card = add(commands, "card", run_card, "write the model cards of checkpoints anew, from their config and metrics")
+    card.add_argument("folders", nargs="+", metavar="folder")
     download = add(commands, "download", run_download, "fetch a data set into the data folder")
     download.add_argument("dataset")
     download.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
@@ -420,6 +422,14 @@ def run_analyse(options: argparse.Namespace) -> dict:
     file = checkpoints.write_analysis(options.folder, found)
     rows = len(found.get("exact.log_evidence", ()))
     return {"file": str(file), "images": len(data), "exact": rows, "stopped": bool(stopped), "kept": sorted(found)}
+
+
+def run_card(options: argparse.Namespace) -> dict:
+    from vaecore import checkpoints
+
+    for folder in options.folders:
+        checkpoints.write_card(folder)
+    return {"cards": [str(Path(folder) / "README.md") for folder in options.folders]}
 
 
 def run_embed(options: argparse.Namespace) -> dict:

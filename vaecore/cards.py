@@ -2,6 +2,7 @@
 
 import json
 
+from vaecore.model_index import model_index
 from vaecore.recipes import find_recipe, label
 
 BROUGHT = (
@@ -17,9 +18,11 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
     front = ["---", "library_name: vaescope", *([] if brought else ["license: mit"]), "tags: [vae, vaescope]"]
     if config["dataset"]:
         front.append(f"datasets: [{yaml_word(config['dataset'])}]")
+    title = f"{label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}"
+    front += model_index(title, config["dataset"], metrics)
     options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
     about = [
-        f"# {label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}",
+        f"# {title}",
         "",
         f"{label(config)} ({recipe.paper}): {recipe.summary}.",
         "",

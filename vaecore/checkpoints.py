@@ -191,7 +191,14 @@ def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
     folder = Path(folder)
     metrics = read_metrics(folder) | entries
     write_json(folder / "metrics.json", metrics)
-    write_bytes(folder / "README.md", model_card(read_config(folder), metrics, count_weights(folder)).encode())
+    write_card(folder)
+
+
+def write_card(folder: str | Path) -> None:
+    """Write README.md anew, from what the folder says of itself."""
+    folder = Path(folder)
+    card = model_card(read_config(folder), read_metrics(folder), count_weights(folder))
+    write_bytes(folder / "README.md", card.encode())
 
 
 def count_weights(folder: str | Path) -> int:
@@ -245,10 +252,15 @@ def read_kept(folder: str | Path, name: str) -> dict[str, Tensor]:
 def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor]) -> Path:
     """As `write_analysis`, of any results: `name` is that of their file, without its ending."""
     key = digest(folder)
-    file = Path(folder) / f"{name}.safetensors" if os.access(folder, os.W_OK) else cached(key, name)
+    file = Path(folder) / f"{name}.safetensors" if is_writable(folder) else cached(key, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(file, tensors, {"digest": key})
     return file
+
+
+def is_writable(folder: str | Path) -> bool:
+    """Whether results may lie in it; root, whom nothing hinders, heeds the folder's mode too: it may be a copy."""
+    return os.access(folder, os.W_OK) and bool(Path(folder).stat().st_mode & 0o222)
 
 
 def cached_analysis(key: str) -> Path:

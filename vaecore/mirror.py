@@ -24,6 +24,9 @@ REFRESH, PATIENCE = 30.0, 20.0  # seconds between two looks; without an answer, 
 FIRST = 3.0  # seconds that the first one who asks waits
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 CHUNK = 1 << 20
+# What a checkpoint's own folders hold: pictures of its epochs, and maps of its codes.
+INSIDE = re.compile(r"snapshots/\d{1,9}\.safetensors|embeddings/[A-Za-z0-9][A-Za-z0-9-]{0,79}\.safetensors")
+MOST_INSIDE = 300  # of one checkpoint
 
 
 class Mirror:
@@ -72,7 +75,7 @@ def copy(url: str, folder: Path, tick: Any = lambda: None) -> None:  # noqa: ANN
 
     system, root = fsspec.core.url_to_fs(url)
     system.invalidate_cache()
-    there = listed(system.find(root, maxdepth=2, detail=True), root)
+    there = listed(system.find(root, maxdepth=3, detail=True), root)
     tick()
     sizes = [about["size"] or 0 for files in there.values() for about in files.values()]
     if len(there) > MOST_FOLDERS or sum(sizes) > LARGEST:
@@ -87,6 +90,7 @@ def copy(url: str, folder: Path, tick: Any = lambda: None) -> None:  # noqa: ANN
             beside = Path(tempfile.mkdtemp(prefix=".new.", dir=folder))
             try:
                 for file, info in files.items():
+                    (beside / file).parent.mkdir(exist_ok=True)
                     fetch(system, info["name"], beside / file, tick)
                 beside.chmod(0o555)  # results are kept elsewhere: this is a copy
                 drop(folder / name)
@@ -101,7 +105,8 @@ def listed(found: dict[str, dict], root: str) -> dict[str, dict[str, dict]]:
     there: dict[str, dict[str, dict]] = {}
     for path, about in sorted(found.items()):
         name, _, file = path.removeprefix(root).strip("/").partition("/")
-        if file in FILES and NAME.fullmatch(name) and not name.endswith((".", ".partial")):
+        inside = INSIDE.fullmatch(file) and len(there.get(name, ())) < MOST_INSIDE
+        if (file in FILES or inside) and NAME.fullmatch(name) and not name.endswith((".", ".partial")):
             there.setdefault(name, {})[file] = about
     return {name: files for name, files in there.items() if "config.json" in files}
 

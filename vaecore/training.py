@@ -1,6 +1,7 @@
 """fit: stages of epochs, phases of a step; killed at any moment, it resumes from its last whole epoch."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -170,7 +171,7 @@ def one_epoch(
                 # torch's distributions refuse weights that are no longer numbers; at first it is the images' fault.
                 if epoch == step == 0:
                     raise
-                raise diverged(epoch, rates, str(error).split(":")[0]) from None
+                raise diverged(epoch, rates, in_short(error)) from None
             climb(objective * (len(mine) / len(batch)), phase, optimiser, workers)
         if rates["average"] is not None:
             rates["average"].follow()
@@ -208,6 +209,12 @@ def diverged(epoch: int, rates: dict, why: str) -> Diverged:
     return Diverged(f"In epoch {epoch + 1} the training diverged. {mend} ({why})")
 
 
+def in_short(error: ValueError) -> str:
+    """torch's refusal of a distribution's parameter, without the tensor that it prints."""
+    found = re.match(r"Expected parameter (\w+) .* of distribution (\w+)", str(error))
+    return f"{found[1]} of a {found[2]} is no longer a number" if found else str(error).split(":")[0]
+
+
 @torch.no_grad()
 def mean_bound(vae: VAE, images: Tensor, workers: Workers) -> dict[str, float]:
     """The mean ELBO and its two terms, one sample for each image, nats per image."""
@@ -223,7 +230,7 @@ def validate(vae: VAE, images: Tensor, epoch: int, rates: dict) -> dict[str, flo
     try:
         means = mean_bound(vae, images, rates["workers"])
     except ValueError as error:
-        raise diverged(epoch, rates, str(error).split(":")[0]) from None
+        raise diverged(epoch, rates, in_short(error)) from None
     if not all(map(math.isfinite, means.values())):
         raise diverged(epoch, rates, f"the validation ELBO became {means['elbo']}")
     return means

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import computed, panels, train_chosen, train_form, train_list, train_live, train_words, training
+from app import computed, panels, train_address, train_chosen, train_form, train_list, train_live, train_words, training
 from app.notes.train import NOTES
 
 st.header("Train one", anchor=False)
@@ -14,7 +14,7 @@ left, right = st.columns([1, 2.4], gap="large")
 with panels.sentences():
     found = training.standings()
     chosen = train_chosen.run(found)
-    train_chosen.read_form(list(training.systems()), training.datasets())
+    train_address.read(list(training.systems()), training.datasets())
     if chosen is None or train_words.is_moving(chosen):
         train_chosen.write_address(chosen.folder.name if chosen else "")
     with right:

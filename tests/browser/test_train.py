@@ -22,7 +22,7 @@ def test_digits_are_trained_to_the_end_and_opened(address: str, browser: "Browse
     page.get_by_label("Name", exact=True).fill("browser-made")
     page.get_by_label("Name", exact=True).press("Enter")
     page.get_by_role("button", name="Start").click()
-    page.wait_for_url("**/train?run=browser-made", timeout=PATIENCE)
+    page.wait_for_url("**/train?run=browser-made*", timeout=PATIENCE)
     page.get_by_role("heading", name="browser-made").wait_for(timeout=PATIENCE)
     page.reload()  # it goes on without the page
     page.get_by_text(re.compile("Finished after 25 epochs")).wait_for(timeout=4 * PATIENCE)

@@ -40,6 +40,11 @@ OTHERS = {
     "VAE_LinNF": "has a flow of its own form in its encoder",
     "VAMP": "has a prior of pseudo-inputs of its own form",
 }
+AN = {"encoder": "an encoder", "decoder": "a decoder"}
+INSTEAD = (
+    "What is read are VAEs of pythae's default networks (one hidden layer of 512); convolutional ones, its benchmarks' "
+    "say, come as an ONNX pair: docs/bring.md has the lines that export one."
+)
 NAMES = {
     "encoder.layers.0.0": "encoder.net.1",
     "encoder.embedding": "mean",
@@ -54,7 +59,7 @@ def from_pythae(files: Files, root: str | Path, name: str = "", dataset: str | N
     if program := next((name for name in files if name.lower().endswith((".pkl", ".pickle"))), None):
         raise BadFile(
             f"{program[:80]} is refused: pythae keeps a network of your own as a program, and to read it is to run it. "
-            "VAEs of pythae's default networks come without; export others as an ONNX pair."
+            f"{INSTEAD}"
         )
     if "model.pt" not in files:
         raise BadFile("There is a model_config.json of pythae's, and no model.pt with the weights.")
@@ -74,9 +79,9 @@ def read_about(files: Files) -> tuple[str, tuple[int, int, int], int, str, str]:
     if kind not in PYTHAE_KINDS:
         why = OTHERS.get(kind, "is not known here")
         raise BadFile(f"The kind {kind!r} of pythae {why}; what is read: {', '.join(PYTHAE_KINDS)}.")
-    for part in ("encoder", "decoder"):
+    for part in AN:
         if about.get(f"uses_default_{part}") is not True:
-            raise BadFile(f"This VAE has an {part} of its own, which pythae keeps as a program: export an ONNX pair.")
+            raise BadFile(f"This VAE has {AN[part]} of its own, which pythae keeps as a program. {INSTEAD}")
     shape, latent, loss = image_shape(about.get("input_dim")), about.get("latent_dim"), about.get("reconstruction_loss")
     if loss not in ("bce", "mse"):
         raise BadFile(f"model_config.json: reconstruction_loss is {str(loss)[:40]!r}; it must be bce or mse.")
