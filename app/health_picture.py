@@ -1,5 +1,6 @@
 """q(z), all codes together, against p(z), as small SVGs that also stand in a file: the plane, or single dimensions."""
 
+import base64
 from html import escape
 
 import numpy as np
@@ -30,6 +31,21 @@ def drawn(one: Health) -> bool:
     return bool(one.report.get("picture"))
 
 
+def image(box: tuple[int, ...], body: str, alt: str) -> str:
+    """An SVG as an image, for a page strips bare elements; `alt` is escaped already."""
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{' '.join(map(str, box))}' width='{2 * box[2]}'>"
+    packed = base64.b64encode(f"{head}{INSIDE}{body}</svg>".encode()).decode()
+    return f"<img src='data:image/svg+xml;base64,{packed}' alt='{alt}' title='{alt}'>"
+
+
+INSIDE = """<style>
+path { fill-rule: evenodd; stroke-width: 1.4 } path.q { fill: none; stroke-width: 2 }
+path.prior { fill: none; stroke: #8A939C; stroke-width: 2; stroke-dasharray: 6 4 }
+line, .frame { fill: none; stroke: #8A939C; stroke-opacity: .5 }
+text { fill: #7C858E; font: 12px sans-serif }
+</style>"""
+
+
 # ---- D = 2
 
 
@@ -40,11 +56,11 @@ def plane(one: Health, picture: dict, colour: str) -> str:
     filled = "".join(f"<path d='{line}' fill='{colour}' fill-opacity='.22' stroke='{colour}'/>" for line in q)
     dashed = "".join(f"<path d='{line}' class='prior'/>" for line in p)
     name, alt = escape(one.checkpoint.name), escape(said_of_plane(one))
-    ticks = "".join(scale(axis, side) for side, axis in enumerate(axes))
+    frame = f"<rect width='{SIDE}' height='{SIDE}' class='frame'/>"
+    inside = filled + dashed + "".join(scale(axis, side) for side, axis in enumerate(axes))
     return (
-        f"<figure><figcaption>{name}</figcaption><svg viewBox='-26 -4 {SIDE + 32} {SIDE + 26}' role='img' "
-        f"aria-label='{alt}'><title>{alt}</title><rect width='{SIDE}' height='{SIDE}' class='frame'/>{filled}{dashed}"
-        f"{ticks}</svg><small>{alt}</small></figure>"
+        f"<figure><figcaption>{name}</figcaption>{image((-26, -4, SIDE + 32, SIDE + 26), frame + inside, alt)}"
+        f"<small>{alt}</small></figure>"
     )
 
 
@@ -94,7 +110,8 @@ def pair(values: list[float]) -> str:
 
 PLANES = (
     "<p class='key'>Filled: regions that hold 50, 80 and 95 % of q(z), all codes together. Dashed grey: the same of "
-    "the prior p(z). Where they differ, the prior's samples are no codes, or codes no samples.</p>"
+    "the prior p(z). q(z) is drawn from samples, smoothed a little. Where they differ, the prior's samples are no "
+    "codes, or codes no samples.</p>"
 )
 
 
@@ -119,7 +136,8 @@ def panel(d: int, curves: list[tuple[dict, str, Health]]) -> str:
         x = (np.array(axis) - low) / (high - low) * WIDE
         return path(np.stack([x, HIGH - 0.94 * HIGH * np.array(density) / most], 1))
 
-    body = "".join(f"<path d='{curve(each['axis'], each['p'])}' class='prior'/>" for each, _, _ in curves)
+    body = f"<line x2='{WIDE}' y1='{HIGH}' y2='{HIGH}'/>"
+    body += "".join(f"<path d='{curve(each['axis'], each['p'])}' class='prior'/>" for each, _, _ in curves)
     for each, colour, _ in curves:
         line = curve(each["axis"], each["q"])
         body += f"<path d='{line}L{WIDE} {HIGH}L0 {HIGH}Z' fill='{colour}' fill-opacity='.15'/>"
@@ -131,8 +149,7 @@ def panel(d: int, curves: list[tuple[dict, str, Health]]) -> str:
     alt = escape("; ".join(said_of(each, one) for each, _, one in curves))
     shared = ", ".join(f"{100 * each['overlap']:.0f} %" for each, _, _ in curves)
     return (
-        f"<figure><figcaption>z{d}: {shared} in common</figcaption><svg viewBox='-4 0 {WIDE + 8} {HIGH + FOOT}' "
-        f"role='img' aria-label='{alt}'><title>{alt}</title>{body}<line x2='{WIDE}' y1='{HIGH}' y2='{HIGH}'/></svg>"
+        f"<figure><figcaption>z{d}: {shared} in common</figcaption>{image((-4, 0, WIDE + 8, HIGH + FOOT), body, alt)}"
         "</figure>"
     )
 
@@ -162,12 +179,7 @@ STYLE = """<style>
 .aggregate .lines { grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); }
 .aggregate figure { margin: 0; }
 .aggregate figcaption { font-size: .85rem; font-weight: 600; overflow-wrap: anywhere; }
-.aggregate svg { width: 100%; height: auto; display: block; }
-.aggregate svg path { fill-rule: evenodd; stroke-width: 1.4; }
-.aggregate svg path.q { fill: none; stroke-width: 2; }
-.aggregate svg path.prior { fill: none; stroke: #8A939C; stroke-width: 2; stroke-dasharray: 6 4; }
-.aggregate svg line, .aggregate svg .frame { fill: none; stroke: #8A939C; stroke-opacity: .5; stroke-dasharray: none; }
-.aggregate svg text { fill: currentColor; font-size: 12px; opacity: .8; }
+.aggregate img { width: 100%; height: auto; display: block; }
 .aggregate small, .aggregate .key { font-size: .82rem; opacity: .85; line-height: 1.4; }
 .aggregate .key { margin: .5rem 0 0; }
 .aggregate .key span { margin-right: 1rem; white-space: nowrap; }

@@ -40,8 +40,9 @@ def divided(one: Health) -> str:
     )
     return (
         f"<h2>KL by dimension: {name}</h2><svg class='bars' viewBox='0 0 {WIDE} {HIGH}' role='img' "
-        f"aria-label='KL by dimension'>{bars}<line x1='0' x2='{WIDE}' y1='{line:.2f}' y2='{line:.2f}'/></svg><p>Logarithmic, from "
-        f"{figures_health.LEAST:g} to {max(values):.3g} nats; the dashed line is at {figures_health.ACTIVE:g}.</p>"
+        f"aria-label='KL by dimension'>{bars}<line x2='{WIDE}' y1='{line:.2f}' y2='{line:.2f}'/></svg><p>"
+        f"Logarithmic, from {figures_health.LEAST:g} to {max(values):.3g} nats; the dashed line is at "
+        f"{figures_health.ACTIVE:g}.</p>"
     )
 
 

@@ -51,7 +51,7 @@ def line(name: str, rows: list[dict | None], whose: list[str]) -> str:
     usual = "<br>".join(dict.fromkeys(escape(row["usual"]) for row in given))
     source = "<br>".join(dict.fromkeys(escape(row["source"]) for row in given))
     said = dict.fromkeys(escape(row["sentence"]) for row in given)
-    head = f"<th scope='row'>{escape(NAMES.get(name, name))}</th>"
+    head = f"<th scope='row'>{escape(name)}</th>"
     return f"<tr>{head}{cells}<td>{usual}<small>{source}</small></td><td>{'<br>'.join(said)}</td></tr>"
 
 
@@ -68,7 +68,6 @@ def value(row: dict) -> str:
     return words.nats(row["value"], row["error"] or 0.0)
 
 
-NAMES = {"training - test": "ELBO of training images - ELBO of test images"}
 STYLE = """<style>
 .health .answer { font-size: 1.1rem; margin: 0 0 .4rem; line-height: 1.4; }
 .health table { border-collapse: collapse; font-size: .88rem; width: 100%; font-variant-numeric: tabular-nums; }

@@ -8,17 +8,18 @@ from vaecore import checkpoints
 from vaecore.health.measures import Found
 from vaecore.health.report import VERSION
 from vaecore.safefiles import BadFile, cache, read_json, write_json
+from vaecore.verdicts import verdicts
 
+# What each stage measures; with * a standard error beside it. A report that has one of them must have all.
 NUMBERS = {
-    "bounds": ("ELBO", "IWAE", "IWAE - ELBO", "reconstruction", "KL(q(z|x) || p(z))", "images measured", "draws")
-    + ("reconstruction gained by the right code", "spread of the ELBO", "spread of log p(x)"),
-    "codes": ("active units", "images for the codes"),
-    "prior": ("KL(q(z) || p(z))", "mutual information", "ceiling of the mutual information", "low posterior share")
-    + ("images held out",),
+    "bounds": "*ELBO,*IWAE,*IWAE - ELBO,*reconstruction,*reconstruction gained by the right code,"
+    "*KL(q(z|x) || p(z)),images measured,draws,spread of the ELBO,spread of log p(x)",
+    "codes": "active units,images for the codes",
+    "prior": "*KL(q(z) || p(z)),*mutual information,ceiling of the mutual information,*low posterior share,"
+    "images held out",
+    "training": "*training - test,images,draws",
+    "exact": "*gap,*log p(x),median of the gap,spread of log p(x),images",
 }
-EXACT = ("gap", "gap error", "median of the gap", "spread of log p(x)", "images")
-COMPARED = ("training - test", "training - test error", "images", "draws")
-ERRORS = ("active units", "images measured", "draws", "images for the codes", "images held out")  # have none
 
 
 def name(seed: int = 0, split: str = "test") -> str:
@@ -59,64 +60,84 @@ def read(folder: str | Path, seed: int = 0, split: str = "test", key: str = "") 
 
 
 def is_report(found: Found) -> bool:
-    """Whether it holds, of every stage that it says it has, what that stage measures. A file may come from anybody."""
+    """Whether it holds, of every stage that it has begun, what that stage measures. A file may come from anybody."""
     try:
-        return not problems(found)
+        return well_formed(found) and all(is_number(row["value"]) for row in verdicts(found))
     except (AttributeError, KeyError, TypeError, IndexError, ValueError):
         return False
 
 
-def problems(found: Found) -> list[str]:
-    """What is wrong with it; a part that is absent or of another type may raise instead."""
+def well_formed(found: Found) -> bool:
+    """Whether each part is what it should be; a part that is absent or of another type may raise instead."""
     size, stages = found["latent dimensions"], found["stages"]
-    wrong = [stage for stage in stages if any(not is_number(found[part]) for part in NUMBERS.get(stage, ()))]
-    wrong += [part for part in NUMBERS["bounds"] + NUMBERS["codes"] + NUMBERS["prior"] if spoilt(found, part)]
-    if not (is_number(size) and 0 < size < 100_000):
-        wrong.append("latent dimensions")
-    if worst := found.get("worst images"):
-        limit = found["images"]
-        wrong += [each for each in worst if not (type(each["image"]) is int and 0 <= each["image"] < limit)]
-        wrong += [each for each in worst if not is_number(each["ELBO"])]
-    if "codes" in stages:
-        divided = found["KL by dimension"]
-        lists = [found["mean of q(z)"], found["variance of q(z)"], *([divided] if divided is not None else [])]
-        wrong += [each for each in lists if len(each) != size or not all(map(is_number, each))]
-        wrong += [] if isinstance(found["KL by dimension is absent because"], str) else ["reason"]
-    for part in (found.get("exact"), found.get("training"), (found.get("training") or {}).get("exact")):
-        wrong += [value for value in (part or {}).values() if not (is_number(value) or isinstance(value, dict))]
-    if "exact" in stages and found["exact"] is not None:
-        wrong += [part for part in EXACT if part not in found["exact"]]
-    if "training" in stages and found["training"] is not None:
-        wrong += [part for part in COMPARED if part not in found["training"]]
-    return wrong + drawn_wrong(found.get("picture"), size)
+    begun = [stage for stage in ("bounds", "codes", "prior") if stage in stages or any_of(stage, found)]
+    return (
+        all(type(found[name]) is bool for name in ("complete", "q is a diagonal Gaussian"))
+        and all(type(found[name]) is int for name in ("images", "latent dimensions"))
+        and is_number(found["sizes"]["images"])
+        and (not found["complete"] or {"bounds", "codes", "prior", "picture", "training", "exact"} <= set(stages))
+        and all(has(stage, found) for stage in begun)
+        and all(has(stage, found[stage]) for stage in ("training", "exact") if found.get(stage) is not None)
+        and has_exact(found.get("training") or {})
+        and ("bounds" not in begun or are_images(found["worst images"], found["images"]))
+        and ("codes" not in begun or are_codes(found, size))
+        and ("picture" not in stages or is_picture(found["picture"], size))
+    )
 
 
-def spoilt(found: Found, part: str) -> bool:
-    """Whether a number that is there, or its error, is none."""
-    there = [found[each] for each in (part, *([] if part in ERRORS else [f"{part} error"])) if each in found]
-    return not all(map(is_number, there))
+def names_of(stage: str) -> list[str]:
+    """The keys of all numbers of a stage."""
+    listed = NUMBERS[stage].split(",")
+    plain = [name.removeprefix("*") for name in listed]
+    return plain + [f"{name[1:]} error" for name in listed if name.startswith("*")]
 
 
-def drawn_wrong(picture: dict | None, size: int) -> list:
-    """What is wrong with the picture of q(z)."""
-    if picture is None:
-        return []
-    if "axes" in picture:
-        (first, second), grids = picture["axes"], (picture["log q"], picture["log p"])
-        rows = [first, second, *(row for grid in grids for row in grid)]
-        fits = all(len(grid) == len(first) and all(len(row) == len(second) for row in grid) for grid in grids)
-        fits = fits and size == 2 and len(first) > 1 and all(is_number(v) for row in rows for v in row)
-        return [] if fits else ["plane"]
-    return [
-        each
-        for each in picture["dimensions"]
-        if not (
-            len({len(each[part]) for part in ("axis", "q", "p")}) == 1
-            and len(each["axis"]) > 1
-            and all(is_number(v) for part in ("axis", "q", "p") for v in each[part])
-            and all(is_number(each[part]) for part in ("dimension", "mean", "sd", "overlap"))
-        )
-    ]
+def any_of(stage: str, found: Found) -> bool:
+    return any(name in found for name in names_of(stage))
+
+
+def has(stage: str, found: Found) -> bool:
+    return all(is_number(found[name]) for name in names_of(stage))
+
+
+def has_exact(found: Found) -> bool:
+    return found.get("exact") is None or has("exact", found["exact"])
+
+
+def are_images(found: list[dict], count: int) -> bool:
+    return len(found) > 0 and all(
+        type(each["image"]) is int and 0 <= each["image"] < count and is_number(each["ELBO"]) for each in found
+    )
+
+
+def are_codes(found: Found, size: int) -> bool:
+    divided = found["KL by dimension"]
+    lists = [found["mean of q(z)"], found["variance of q(z)"], *([divided] if divided is not None else [])]
+    described = type(found["prior is N(0, I)"]) is bool and isinstance(found["KL by dimension is absent because"], str)
+    return described and all(len(each) == size and are_numbers(each) for each in lists)
+
+
+def is_picture(picture: dict, size: int) -> bool:
+    if "axes" not in picture:
+        return all(is_marginal(each) for each in picture["dimensions"]) and len(picture["dimensions"]) > 0
+    (first, second), grids = picture["axes"], (picture["log q"], picture["log p"])
+    rows = [first, second, *(row for grid in grids for row in grid)]
+    fits = all(len(grid) == len(first) and all(len(row) == len(second) for row in grid) for grid in grids)
+    return size == 2 and fits and 1 < len(first) < 500 and all(map(are_numbers, rows))
+
+
+def is_marginal(each: dict) -> bool:
+    lines = [each[part] for part in ("axis", "q", "p")]
+    return (
+        len({len(line) for line in lines}) == 1
+        and 1 < len(lines[0]) < 2000
+        and all(map(are_numbers, lines))
+        and are_numbers([each[part] for part in ("dimension", "mean", "sd", "overlap")])
+    )
+
+
+def are_numbers(values: list) -> bool:
+    return isinstance(values, list) and all(map(is_number, values))
 
 
 def is_number(value: object) -> bool:

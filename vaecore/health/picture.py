@@ -11,13 +11,14 @@ from vaecore.distributions import is_diagonal
 from vaecore.vae import VAE
 
 SIDE, POINTS, DIMENSIONS = 56, 61, 64  # of the plane's grid, of a dimension's line; at most so many dimensions
-SAMPLES = 2000  # of the prior
+SAMPLES = 4000  # of q(z) and of the prior
+KERNEL = 1.5  # cells of the plane's grid: the width of the kernels that smooth q(z)
 REACH = 4.0  # standard deviations of either density beyond its mean that a line shows
 
 
 @torch.no_grad()
 def picture(vae: VAE, x: Tensor, divided: list[float] | None) -> dict:
-    """The densities of q(z), the mean of the q(z|x) of images x, and of p(z), as JSON-ready numbers.
+    """The densities of q(z), the mean of the q(z|x) of images x, from draws, and of p(z), as JSON-ready numbers.
 
     D = 2: {"axes": two lists [S], "log q", "log p": [S, S] nats, in the order [z1][z2]}. Else {"dimensions": [...]},
     first those with the greatest of `divided` [D], the KL by dimension, or, without it, with the greatest variance of
@@ -25,16 +26,18 @@ def picture(vae: VAE, x: Tensor, divided: list[float] | None) -> dict:
     """
     z = torch.cat([vae.posterior(part).sample((max(1, SAMPLES // len(x)),)).flatten(0, 1) for part in x.split(100)])
     p = vae.prior().sample((SAMPLES,))
-    return plane(vae, x, z, p) if z.shape[1] == 2 else {"dimensions": marginals(vae, z, p, divided)}
+    return plane(vae, z, p) if z.shape[1] == 2 else {"dimensions": marginals(vae, z, p, divided)}
 
 
-def plane(vae: VAE, x: Tensor, z: Tensor, p: Tensor) -> dict:
+def plane(vae: VAE, z: Tensor, p: Tensor) -> dict:
+    """q(z) from draws z [N, 2] by Gaussian kernels: its posteriors are often far narrower than the grid's cells."""
     both = torch.cat([z, p])
     ends = both.quantile(torch.tensor([0.001, 0.999]).to(both), 0)
     margin = 0.1 * (ends[1] - ends[0])
     axes = [torch.linspace(float(a), float(b), SIDE) for a, b in zip(ends[0] - margin, ends[1] + margin, strict=True)]
     nodes = torch.cartesian_prod(*axes).to(z)
-    log_q = aggregate.log_aggregate_of(vae, nodes, x)
+    width = KERNEL * torch.stack([axis[1] - axis[0] for axis in axes]).to(z)
+    log_q = aggregate.log_aggregate(nodes, z, width.expand_as(z))
     densities = {"log q": log_q, "log p": vae.prior().log_prob(nodes)}
     shaped = {name: rounded(values.clamp_min(-1000).view(SIDE, SIDE)) for name, values in densities.items()}
     return {"axes": [rounded(axis) for axis in axes], **shaped}

@@ -1,6 +1,22 @@
 """Verdicts on what the ELBO says: how good it is, how far from log p(x), and whether on images never seen."""
 
-from vaecore.verdicts.rows import BAD, CHOICE, COLLAPSED, FAR, FIT, GAP, GOOD, LOOK, SCALE, SURE, Row, between, of, row
+from vaecore.verdicts.rows import (
+    BAD,
+    CHOICE,
+    COLLAPSED,
+    FAR,
+    FIT,
+    GAP,
+    GOOD,
+    LOOK,
+    SCALE,
+    SURE,
+    UNCLEAR,
+    Row,
+    between,
+    of,
+    row,
+)
 
 
 def elbo(report: dict) -> Row:
@@ -28,7 +44,10 @@ def slack(report: dict) -> Row:
     }[verdict]
     exact = report.get("exact")
     if exact and exact["gap"] > 2 * value and exact["gap"] - value > SURE * exact["gap error"]:
-        sentence += f" It is a lower limit, and far too low here: the exact gap is {exact['gap']:.1f}."
+        verdict, sentence = (
+            UNCLEAR,
+            f"{start}, a lower limit that says little here: the exact gap is {exact['gap']:.1f}.",
+        )
     usual = f"0 to {GAP[0] * spread:.1f}: {GAP[0]:g} sd of log p(x)"
     return row(report, "IWAE - ELBO", (usual, SCALE), verdict, (sentence, of(report)))
 
@@ -86,8 +105,9 @@ def training(report: dict) -> Row:
         sentence += f" The encoder has its part in that: its exact gap is {gap:.1f} nats larger on test images."
     usual = f"below {FIT[0] * spread:.1f}: {FIT[0]:g} sd of the ELBO"
     source = f"{CHOICE}: half of what Cohen 1988, Section 2.2, calls small, or less than {SURE:g} standard errors"
-    on = f"{found['images']:,} of either, K = {found['draws']}"
-    return row(found, "training - test", (usual, source), verdict, (sentence, on))
+    named = {"overfitting": value, "overfitting error": error}
+    on = f"ELBO of {found['images']:,} training images less that of as many others, K = {found['draws']}"
+    return row(named, "overfitting", (usual, source), verdict, (sentence, on))
 
 
 def reconstruction(report: dict) -> Row:
