@@ -8,6 +8,7 @@ from app import document, figures_health, health_picture, health_rows, health_ta
 from app.health import Health
 
 HIGH, WIDE = 150, 640  # of the bars, in pixels
+FEWEST = 10  # dimensions: of fewer, bars are no wider
 
 
 def page(found: list[Health], indices: tuple[int, ...]) -> str:
@@ -31,7 +32,7 @@ def divided(one: Health) -> str:
     if not values:
         reason = one.report.get("KL by dimension is absent because", "Not measured yet.")
         return f"<h2>KL by dimension: {name}</h2><p>{escape(reason)}</p>"
-    step, line = WIDE / len(values), HIGH - height(figures_health.ACTIVE, max(values))
+    step, line = WIDE / max(len(values), FEWEST), HIGH - height(figures_health.ACTIVE, max(values))
     bars = "".join(
         f"<rect x='{step * (place + 0.1):.2f}' y='{HIGH - high:.2f}' width='{0.8 * step:.2f}' height='{high:.2f}'>"
         f"<title>dimension {place + 1}: {value:.4f} nats</title></rect>"

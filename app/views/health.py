@@ -31,9 +31,10 @@ if checkpoint is None:
 @st.fragment
 def pictures_and_file(measured: list[Health], count: int) -> None:
     health_rows.reconstructions(measured, shown, count)
+    drawn = health_rows.drawn(measured, count, st.session_state["draw"])
     st.download_button(
         "Download the report",
-        lambda: health_report.page(measured, health_rows.drawn(measured, count, st.session_state["draw"])),
+        lambda: health_report.page(measured, drawn),  # made when it is asked for
         file_name=health_rows.file_name(measured),
         mime="text/html",
         icon=":material/download:",
