@@ -19,7 +19,10 @@ MOST = 6  # dimensions that are shown
 def whole(found: list[Health]) -> str:
     """The pictures of those whose codes have been measured, with what they show as text."""
     there = [(one, one.report["picture"], colour) for one, colour in zip(found, COLOURS, strict=False) if drawn(one)]
-    planes = [plane(*each) for each in there if "axes" in each[1]]
+    flat = [each for each in there if "axes" in each[1]]
+    ends = [[(axis[0], axis[-1]) for axis in picture["axes"]] for _, picture, _ in flat]
+    frame = [(min(low), max(high)) for low, high in (zip(*side, strict=True) for side in zip(*ends, strict=True))]
+    planes = [plane(*each, frame) for each in flat]
     lines = [each for each in there if "dimensions" in each[1]]
     parts = f"<div class='planes'>{''.join(planes)}</div>{PLANES}" if planes else ""
     if lines:
@@ -49,33 +52,35 @@ text { fill: #7C858E; font: 12px sans-serif }
 # ---- D = 2
 
 
-def plane(one: Health, picture: dict, colour: str) -> str:
-    """Contours of q(z), filled, and of p(z), dashed, that hold these shares of either's mass."""
+def plane(one: Health, picture: dict, colour: str, frame: list[tuple[float, float]]) -> str:
+    """Contours of q(z), filled, and of p(z), dashed, that hold these shares of either's mass, in a frame of all."""
     axes = tuple(np.array(axis) for axis in picture["axes"])
-    q, p = (regions(axes, np.array(picture[name]), SIDE) for name in ("log q", "log p"))
+    q, p = (regions(axes, np.array(picture[name]), frame) for name in ("log q", "log p"))
     filled = "".join(f"<path d='{line}' fill='{colour}' fill-opacity='.22' stroke='{colour}'/>" for line in q)
     dashed = "".join(f"<path d='{line}' class='prior'/>" for line in p)
     name, alt = escape(one.checkpoint.name), escape(said_of_plane(one))
-    frame = f"<rect width='{SIDE}' height='{SIDE}' class='frame'/>"
-    inside = filled + dashed + "".join(scale(axis, side) for side, axis in enumerate(axes))
+    border = f"<rect width='{SIDE}' height='{SIDE}' class='frame'/>"
+    inside = filled + dashed + "".join(scale(*ends, side) for side, ends in enumerate(frame))
     return (
-        f"<figure><figcaption>{name}</figcaption>{image((-26, -4, SIDE + 32, SIDE + 26), frame + inside, alt)}"
+        f"<figure><figcaption>{name}</figcaption>{image((-26, -4, SIDE + 32, SIDE + 26), border + inside, alt)}"
         f"<small>{alt}</small></figure>"
     )
 
 
-def regions(axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray, side: int) -> list[str]:
-    """The borders of the smallest regions that hold SHARES of the mass on the grid, as SVG paths."""
+def regions(
+    axes: tuple[np.ndarray, np.ndarray], log_density: np.ndarray, frame: list[tuple[float, float]]
+) -> list[str]:
+    """The borders of the smallest regions that hold SHARES of the mass on the grid, as SVG paths within the frame."""
     density = np.exp(log_density - log_density.max())
     ordered = np.sort(density, axis=None)[::-1]
     held = np.cumsum(ordered) / ordered.sum()
     levels = [np.log(max(ordered[np.searchsorted(held, share)], 1e-300)) for share in SHARES]
-    low, high = (np.array([axis[end] for axis in axes]) for end in (0, -1))
+    low, high = np.array(frame).T
     found = []
     for level in levels:
         lines = closed_lines(axes, log_density - log_density.max(), level)
-        places = [(line - low) / (high - low) * side for line in lines]
-        found.append("".join(path(np.stack([z[:, 0], side - z[:, 1]], 1)) + "Z" for z in places))
+        places = [(line - low) / (high - low) * SIDE for line in lines]
+        found.append("".join(path(np.stack([z[:, 0], SIDE - z[:, 1]], 1)) + "Z" for z in places))
     return found
 
 
@@ -83,9 +88,8 @@ def path(points: np.ndarray) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def scale(axis: np.ndarray, side: int) -> str:
+def scale(low: float, high: float, side: int) -> str:
     """Whole numbers along an axis of the plane."""
-    low, high = float(axis[0]), float(axis[-1])
     step = max(1, round((high - low) / 6))
     found = []
     for tick in range(int(np.ceil(low / step)) * step, int(np.floor(high)) + 1, step):

@@ -47,12 +47,18 @@ def line(name: str, rows: list[dict | None], whose: list[str]) -> str:
     """One number of each checkpoint; where several stand side by side, each is named where the columns are none."""
     named = [f" data-of='{who}'" if len(whose) > 1 else "" for who in whose]
     cells = "".join(f"<td{of}>{cell(row) if row else 'not measured'}</td>" for row, of in zip(rows, named, strict=True))
-    given = [row for row in rows if row]
-    usual = "<br>".join(dict.fromkeys(escape(row["usual"]) for row in given))
-    source = "<br>".join(dict.fromkeys(escape(row["source"]) for row in given))
-    said = dict.fromkeys(escape(row["sentence"]) for row in given)
+    given = [(row, who) for row, who in zip(rows, whose, strict=True) if row]
+    usual, source, said = (told(given, part) for part in ("usual", "source", "sentence"))
     head = f"<th scope='row'>{escape(name)}</th>"
-    return f"<tr>{head}{cells}<td>{usual}<small>{source}</small></td><td>{'<br>'.join(said)}</td></tr>"
+    return f"<tr>{head}{cells}<td>{usual}<small>{source}</small></td><td>{said}</td></tr>"
+
+
+def told(given: list[tuple[dict, str]], part: str) -> str:
+    """What the rows say, once where they agree, else each under its checkpoint's name."""
+    texts = [(escape(row[part]), who) for row, who in given]
+    if len({text for text, _ in texts}) == 1:
+        return texts[0][0]
+    return "<br>".join(f"<i class='of'>{who}:</i> {text}" for text, who in texts)
 
 
 def cell(row: dict) -> str:
@@ -79,6 +85,7 @@ STYLE = """<style>
 .health b { white-space: nowrap; }
 .health span { white-space: nowrap; font-size: .85em; border-left: 4px solid; padding-left: .4em; }
 .health span i { font-style: normal; font-weight: 700; }
+.health i.of { font-style: normal; opacity: .75; }
 .health .good { border-color: #009E73; }
 .health .look { border-color: #E69F00; }
 .health .bad { border-color: #D55E00; font-weight: 700; }

@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -92,6 +94,7 @@ def test_two_stand_side_by_side_under_one_cursor() -> None:
     assert [len(bars["x"]) for bars in drawing["data"]] == [2, 5]
     assert "<th scope='col'>&lt;b&gt;deep</th>" in bodies(app)
     assert "<b>deep</th>" not in bodies(app)
+    assert "<i class='of'>&lt;b&gt;deep:</i> " in bodies(app)
     assert app.query_params["with"] in ("<b>deep", ["<b>deep"])
 
 
@@ -177,6 +180,20 @@ def test_the_plane_and_the_dimensions_are_pictured_and_told() -> None:
     first = deep.report["picture"]["dimensions"][0]
     assert f"mean {first['mean']:.2f} and sd {first['sd']:.2f}" in both
     assert "<b>deep" not in both
+
+
+def test_two_planes_have_one_frame() -> None:
+    """The same z is at the same place in both: a grid that is moved moves what is drawn, not the frame."""
+    one = health.health(session.checkpoints()["plain"])
+    picture = one.report["picture"]
+    moved = [[z + 2 for z in axis] for axis in picture["axes"]]
+    other = replace(one, report={**one.report, "picture": {**picture, "axes": moved}})
+    ticks = [
+        re.findall(r"<text x='(.*?)' y='315' text-anchor='middle'>(.*?)</text>", b64decode(code).decode())
+        for code in re.findall(r"base64,(.*?)'", health_picture.whole([one, other]))
+    ]
+    assert len(ticks) == 2
+    assert ticks[0] == ticks[1] != []
 
 
 def test_two_share_the_panels_of_their_dimensions() -> None:
