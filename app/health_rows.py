@@ -87,7 +87,7 @@ def reconstructions(found: list[Health], checkpoints: list[Checkpoint], count: i
 
 def drawn(found: list[Health], count: int, seed: int) -> tuple[int, ...]:
     """The images that a seed draws from `count`, in order."""
-    slow = any(one.report["sizes"]["images"] <= 100 for one in found)
+    slow = any(one.report["sizes"]["compared"] <= 200 for one in found)
     chosen = np.random.default_rng(seed).choice(count, min(count, FEW if slow else SHOWN), replace=False)
     return tuple(np.sort(chosen).tolist())
 

@@ -291,7 +291,7 @@ def test_the_pictured_plane_holds_both_densities(images: torch.Tensor) -> None:
 def test_a_report_that_was_stopped_goes_on_to_the_same_end(images: torch.Tensor) -> None:
     vae, train = spread(3), torch.rand(25, 1, 4, 4, dtype=torch.float64)
     whole = health.report(vae, images, sizes=TINY, train=train)
-    asked = iter([False, False, True])
+    asked = iter([False, False, False, True])
     part = health.report(vae, images, sizes=TINY, train=train, stop=lambda: next(asked))
     assert not part["complete"]
     assert part["stages"] == ["bounds", "codes"]

@@ -74,7 +74,7 @@ def well_formed(found: Found) -> bool:
     return (
         all(type(found[name]) is bool for name in ("complete", "q is a diagonal Gaussian"))
         and all(type(found[name]) is int for name in ("images", "latent dimensions"))
-        and is_number(found["sizes"]["images"])
+        and is_number(found["sizes"]["compared"])
         and (not found["complete"] or {"bounds", "codes", "prior", "picture", "training", "exact"} <= set(stages))
         and all(has(stage, found) for stage in begun)
         and all(has(stage, found[stage]) for stage in ("training", "exact") if found.get(stage) is not None)

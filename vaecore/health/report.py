@@ -2,52 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
 from vaecore.distributions import is_diagonal
 from vaecore.health import measures
-from vaecore.health.measures import BATCH, FEW, Found
-from vaecore.health.picture import picture
+from vaecore.health.measures import Found
 from vaecore.health.sizes import Sizes, first_sizes, sizes_for
+from vaecore.health.stages import STAGES, Work, portions
 from vaecore.vae import VAE
 
 VERSION = 2  # of what is measured and how: what was kept under another is measured again
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a report is about: a VAE and images, those that it was trained on, and what an analysis has kept."""
-
-    vae: VAE
-    images: Tensor
-    seed: int
-    sizes: Sizes
-    train: Tensor | None
-    analysis: dict[str, Tensor]
-
-    def drawn(self, count: int, images: Tensor | None = None) -> Tensor:
-        """The first so many images, of the test images unless others are given, in the seed's order."""
-        images = self.images if images is None else images
-        return images[self.order(images)[:count]].to(self.vae.device)
-
-    def order(self, images: Tensor) -> Tensor:
-        return torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))
-
-    @property
-    def compared(self) -> int:
-        """How many training images, and how many test images, are held against each other."""
-        return min(self.sizes.compared, len(self.images), len(self.train))
-
-    @property
-    def plane(self) -> bool:
-        return measures.is_plane(self.vae.prior())
-
-    @property
-    def known_gap(self) -> Found | None:
-        return measures.stored_gap(self.analysis, is_diagonal(self.vae.posterior(self.drawn(1))))
 
 
 @torch.no_grad()
@@ -60,10 +27,10 @@ def report(
     train: Tensor | None = None,
     analysis: dict[str, Tensor] | None = None,
     known: Found | None = None,
-    on_event: Callable[[dict], None] | None = None,
-    keep: Callable[[Found], None] | None = None,
+    on_event: Callable[[dict], None] = lambda event: None,
+    keep: Callable[[Found], None] = lambda found: None,
     stop: Callable[[], bool] = lambda: False,
-    stages: tuple[str, ...] = (),
+    stages: tuple[str, ...] = tuple(STAGES),
 ) -> Found:
     """The health of a VAE on images [N, C, H, W], as a JSON-ready dict; the same for the same seed and machine.
 
@@ -78,34 +45,37 @@ def report(
         on_event: called with {"event": "step", "step": k, "steps": n} after each portion.
         keep: called with what is found so far, after the first portion and each stage.
         stop: asked after each portion; once it is true, what is found so far is returned, "complete" false.
-        stages: only these of STAGES; all without it.
+        stages: only these.
     """
     if images.ndim != 4 or len(images) < 4:
         raise ValueError(f"images have shape {list(images.shape)}; a report needs [N, C, H, W] with N at least 4.")
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
         work = Work(vae, images, seed, sizes or sizes_for(vae, images), train, analysis or {})
-        wanted = stages or tuple(STAGES)
-        found = begun(work, known)
-        steps, step = sum(portions(work, name) for name in wanted), 0
-        for name in wanted:
-            if name in found["stages"]:
-                step += portions(work, name)
-                continue
-            torch.manual_seed(seed)
-            for part in STAGES[name](work, found):
-                found = found | checked(part)
-                step += 1
-                if on_event:
-                    on_event({"event": "step", "step": step, "steps": steps})
-                if stop():
-                    return found
-                if keep and step == 1:
-                    keep(found)
-            found["stages"] = [*found["stages"], name]
-            if keep:
+        found = start = begun(work, known)
+        steps = sum(portions(work, name) for name in stages)
+        for step, found, ended in advance(work, start, stages):
+            on_event({"event": "step", "step": step, "steps": steps})
+            if ended or step == 1:
                 keep(found)
-        return found | {"complete": wanted == tuple(STAGES)}
+            if stop():
+                return found
+        return found | {"complete": stages == tuple(STAGES)}
+
+
+def advance(work: Work, found: Found, stages: tuple[str, ...]) -> Iterator[tuple[int, Found, bool]]:
+    """The portions that are done, what is found so far, and whether a stage has ended; each stage by the same seed."""
+    step = 0
+    for name in stages:
+        if name in found["stages"]:
+            step += portions(work, name)
+            continue
+        torch.manual_seed(work.seed)
+        for part in STAGES[name](work, found):
+            found, step = found | checked(part), step + 1
+            yield step, found, False
+        found = found | {"stages": [*found["stages"], name]}
+        yield step, found, True
 
 
 def first(vae: VAE, images: Tensor, seed: int = 0) -> Found:
@@ -126,68 +96,6 @@ def begun(work: Work, known: Found | None) -> Found:
     if known and all(known.get(name) == value for name, value in found.items()):
         return {**known, **found, "complete": False}
     return {**found, "stages": [], "complete": False}
-
-
-def portions(work: Work, stage: str) -> int:
-    """How many portions a stage yields."""
-    if stage == "bounds":
-        return -(-min(work.sizes.images, len(work.images)) // BATCH)
-    if stage == "training" and work.train is not None:
-        return -(-work.compared // BATCH) + work.plane * -(-min(work.sizes.exact, len(work.train)) // FEW)
-    if stage == "exact" and work.plane and not work.known_gap:
-        return -(-min(work.sizes.exact, len(work.images)) // FEW)
-    return 1
-
-
-def bounds(work: Work, _: Found) -> Iterator[Found]:
-    """ELBO and IWAE, what the codes are worth to the decoder, and the images with the least ELBO."""
-    order = work.order(work.images)
-    for values in measures.bounds(work.vae, work.drawn(work.sizes.images), work.sizes.samples):
-        worst = measures.worst(values, order, work.sizes.worst)
-        yield {**measures.summary(values, work.sizes.samples), "worst images": worst}
-
-
-def codes(work: Work, _: Found) -> Iterator[Found]:
-    """Active units, KL by dimension, moments of q(z)."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
-    yield {"images for the codes": len(x), **measures.codes(vae, x)}
-
-
-def prior(work: Work, _: Found) -> Iterator[Found]:
-    """KL(q(z) || p(z)), mutual information, low posterior share."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
-    yield measures.prior(vae, x, work.sizes, work.seed)
-
-
-def pictured(work: Work, found: Found) -> Iterator[Found]:
-    """The densities of q(z) and p(z)."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
-    yield {"picture": picture(vae, x, found["KL by dimension"])}
-
-
-def training(work: Work, _: Found) -> Iterator[Found]:
-    """The bounds of as many training as test images, and for D = 2 the exact gap of some training images."""
-    if work.train is None:
-        yield {"training": None}
-        return
-    both = (work.drawn(work.compared), work.drawn(work.compared, work.train))
-    pairs = zip(*(measures.bounds(work.vae, x, work.sizes.draws) for x in both), strict=True)
-    for test, train in pairs:
-        found = {**measures.compared(test, train), "draws": work.sizes.draws}
-        yield {"training": found}
-    if work.plane:
-        for gap in measures.gaps(work.vae, work.drawn(work.sizes.exact, work.train)):
-            yield {"training": found | {"exact": gap}}
-
-
-def exact(work: Work, _: Found) -> Iterator[Found]:
-    """The exact gap, D = 2: stored, or by quadrature on a few images."""
-    if not work.plane:
-        yield {"exact": None}
-    elif known := work.known_gap:
-        yield {"exact": known}
-    else:
-        yield from ({"exact": gap} for gap in measures.gaps(work.vae, work.drawn(work.sizes.exact)))
 
 
 def with_analysis(found: Found, analysis: dict[str, Tensor]) -> Found:
@@ -217,13 +125,3 @@ def checked(part: Found) -> Found:
         if isinstance(value, dict):
             checked(value)
     return part
-
-
-STAGES: dict[str, Callable[[Work, Found], Iterator[Found]]] = {
-    "bounds": bounds,
-    "codes": codes,
-    "prior": prior,
-    "picture": pictured,
-    "training": training,
-    "exact": exact,
-}
