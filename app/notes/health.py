@@ -36,8 +36,8 @@ NOTES = (
         r"\mathrm{ELBO}(\text{training images}) - \mathrm{ELBO}(\text{test images})",
         "Means over as many images of either kind; the limits, 0.1 and 0.5 sd of the ELBO, are a choice of VAEscope",
         "vaecore.health.measures.compared",
-        "Its error is the root of the sum of both squared standard errors; below two of them it may be chance. Where "
-        "the exact gap grows too, the encoder has overfitted, not the decoder alone.",
+        "Its error is the root of the sum of both squared standard errors; below two of them a difference is not "
+        "judged. Where the exact gap grows too, the encoder has overfitted, not the decoder alone.",
         "math.hypot",
     ),
     Note(

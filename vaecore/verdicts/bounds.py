@@ -91,20 +91,20 @@ def overfitted(report: dict) -> str:
 def training(report: dict) -> Row:
     found, spread = report["training"], report["spread of the ELBO"]
     value, error = found["training - test"], found["training - test error"]
-    sure, verdict = value > SURE * error, between(value / max(spread, 1e-9), FIT)
-    verdict = verdict if sure else GOOD
+    verdict, share_of = between(value / max(spread, 1e-9), FIT), share(value, spread)
+    if verdict != GOOD and value < SURE * error:
+        verdict = UNCLEAR
     sentence = {
-        GOOD: f"Images that it has never seen fare {'nearly ' if sure else ''}as well as those it was trained on.",
-        LOOK: f"It does better on images that it was trained on, by {share(value, spread)} of the ELBO: it overfits.",
-        BAD: f"It has learned its training images by heart: they fare {share(value, spread)} of the ELBO better.",
+        GOOD: "Images that it has never seen fare about as well as those it was trained on.",
+        LOOK: f"It does better on images that it was trained on, by {share_of} of the ELBO: it overfits.",
+        BAD: f"It has learned its training images by heart: they fare {share_of} of the ELBO better.",
+        UNCLEAR: f"Training images fare {share_of} of the ELBO better, but of so few that may be chance.",
     }[verdict]
-    if not sure:
-        sentence += " The difference may be chance."
     gap = found.get("exact") and report.get("exact") and report["exact"]["gap"] - found["exact"]["gap"]
-    if verdict != GOOD and gap and gap > 0.5 * value and overfitted(report):
+    if gap and verdict in (LOOK, BAD) and gap > 0.5 * value and overfitted(report):
         sentence += f" The encoder has its part in that: its exact gap is {gap:.1f} nats larger on test images."
     usual = f"below {FIT[0] * spread:.1f}: {FIT[0]:g} sd of the ELBO"
-    source = f"{CHOICE}: half of what Cohen 1988, Section 2.2, calls small, or less than {SURE:g} standard errors"
+    source = f"{CHOICE}: half of what Cohen 1988, Section 2.2, calls small; below {SURE:g} standard errors unclear"
     named = {"overfitting": value, "overfitting error": error}
     on = f"ELBO of {found['images']:,} training images less that of as many others, K = {found['draws']}"
     return row(named, "overfitting", (usual, source), verdict, (sentence, on))
