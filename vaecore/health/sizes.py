@@ -26,7 +26,7 @@ class Sizes:
 
 QUICK = Sizes()
 PIXELS = Sizes(images=100, samples=20, compared=200, draws=4, codes=1000, exact=20, prior=1000)
-SHAPED = Sizes(images=300, samples=50, compared=600, codes=400, exact=20, prior=500)
+SHAPED = Sizes(images=300, samples=50, compared=600, codes=240, exact=10, prior=300)
 REFINED = Sizes(images=60, samples=20, compared=100, codes=240, exact=20, prior=300)
 
 
