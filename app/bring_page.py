@@ -35,15 +35,21 @@ def is_open() -> bool:
     return st.session_state["bring_way"] != "zip"
 
 
+def chosen() -> str:
+    """The way as the address has it: nothing where it is the first."""
+    return st.session_state["bring_way"] if is_open() else ""
+
+
 def write_address(name: str) -> None:
-    choices.write_address(checkpoint=name, bring=st.session_state["bring_way"] if is_open() else "")
+    choices.write_address(checkpoint=name, bring=chosen())
 
 
 @st.fragment
-def bring() -> None:
+def bring(write: Callable[[str], None] = write_address) -> None:
+    """The form of the chosen way; `write` writes the address of the page that it stands on."""
     way = st.segmented_control("What do you bring?", list(WAYS), format_func=WAYS.get, key="bring_way", required=True)
     if name := st.session_state.get("checkpoint", ""):
-        write_address(name)
+        write(name)
     st.caption(WORDS[way])
     {"zip": of_zip, "files": of_files, "onnx": of_pair}[way]()
 

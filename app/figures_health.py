@@ -38,6 +38,8 @@ def kl_figure(series: list[tuple[str, list[float]]]) -> go.Figure:
     figure.update_xaxes(title="dimension of z", tickformat="d", hoverformat="d", fixedrange=True)
     if max(len(values) for _, values in series) <= 10:
         figure.update_xaxes(dtick=1)
+    if max(len(values) for _, values in series) <= 4:
+        figure.update_layout(bargap=0.7)
     ceiling = np.log10(max(highest, 10 * ACTIVE)) + 0.15
     ticks = [10.0**power for power in range(-4, 3)]
     figure.update_yaxes(title="KL, nats", type="log", range=[np.log10(LEAST), ceiling], fixedrange=True)

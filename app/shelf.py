@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import jobs, session
+from app import health, jobs, session
 from app.session import Checkpoint
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def remove(entry: Checkpoint) -> None:
 def must_be_at_rest(entry: Checkpoint) -> None:
     if not may_change(entry):
         raise ValueError(f"{entry.name} was neither trained nor brought here: it stays as it is.")
-    job = jobs.analysis_of(entry.folder)
-    if job and job.active:
+    if any(job and job.active for job in (jobs.analysis_of(entry.folder), health.job(entry))):
         raise ValueError(f"The test images of {entry.name} are being analysed; stop that first, or wait for its end.")
 
 

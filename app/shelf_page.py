@@ -11,6 +11,7 @@ PAGES = {
     "views/learned.py": "What has it learned?",
     "views/between.py": "What lies between?",
     "views/prior.py": "Where is the prior wrong?",
+    "views/health.py": "Is it healthy?",
 }
 NATS = "nats an image, of its own test images; compare within one data set"
 HELP = {

@@ -1,5 +1,7 @@
 """A job as a page shows it: how far it is, how long it will take, a stop; and how it ended."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from app import jobs, ranking
@@ -9,16 +11,19 @@ POLL = 1.0  # seconds, and only while a job runs
 
 
 @st.fragment(run_every=POLL)
-def follow(kind: str, target: str, what: str) -> None:
-    """The bar of a job that runs; the whole page is drawn anew when it ends."""
+def follow(kind: str, target: str, what: str, news: Callable[[], bool] = lambda: False, mark: str = "") -> None:
+    """The bar of a job that runs; the whole page is drawn anew when it ends, or when it has left `news`.
+
+    `mark` tells its stop from that of another job of this kind on the page.
+    """
     job = jobs.find(kind, target)
-    if job is None or not job.active:
+    if job is None or not job.active or news():
         st.rerun()
     bar, button = st.columns([6, 1], vertical_alignment="bottom")
     bar.progress(job.share, text=f"{what}: {progress(job)}")
     button.button(
         "Stop",
-        key=f"stop-{kind}",
+        key=f"stop-{kind}{mark}",
         icon=":material/stop_circle:",
         on_click=jobs.stop,
         args=(job,),

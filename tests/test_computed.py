@@ -30,7 +30,8 @@ NUMBERS = {
     "between": ["valley", "log p(z) on the way"],
     "prior": ["log q(z)", "log p(z)", "elbo", "effective number", "mean and variance of q(z)"],
     "health": ["ELBO", "IWAE - ELBO", "exact gap", "reconstruction", "active units", "KL(q(z|x) || p(z))"]
-    + ["mutual information", "KL(q(z) || p(z))", "moments of q(z)", "low posterior share", "KL by dimension"],
+    + ["mutual information", "KL(q(z) || p(z))", "moments of q(z)", "low posterior share", "KL by dimension"]
+    + ["overfitting"],
     "train": ["held-out ELBO and its terms", "estimate of the time"],
     "checkpoints": [name for name in shelf_page.HELP if name in MEASURES],
 }

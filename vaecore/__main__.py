@@ -148,7 +148,8 @@ def add_health(commands: argparse._SubParsersAction) -> None:
     health.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     health.add_argument("--seed", type=seed, default=0)
     health.add_argument("--device", default="auto")
-    health.add_argument("--keep", action="store_true", help="write the result into the checkpoint")
+    health.add_argument("--keep", action="store_true", help="keep the report with the checkpoint, and go on with one")
+    health.add_argument("--progress", metavar="FILE", help="keep the present step there, as JSON, for whoever watches")
 
 
 def add_learned(commands: argparse._SubParsersAction) -> None:
@@ -365,16 +366,26 @@ def run_aggregate(options: argparse.Namespace) -> dict:
 
 
 def run_health(options: argparse.Namespace) -> dict:
-    from vaecore import checkpoints, health, verdicts
+    from vaecore import checkpoints, health, load_dataset, verdicts
 
     vae, data = open_checkpoint(options, options.split)
-    found = health.report(vae, data.images, options.seed)
-    found["protocol"] = f"{data.name}, {options.split} split: {found['protocol']}"
-    rows = verdicts.verdicts(found)
-    results = {"headline": verdicts.headline(rows), "verdicts": rows, **found}
+    folder, given = options.folder, {}
     if options.keep:
-        checkpoints.add_metrics(options.folder, health=results)
-    return {"folder": str(options.folder), **results}
+        given["known"] = health.read(folder, options.seed, options.split)
+        given["keep"] = lambda found: health.keep(folder, found, options.split)
+    if options.split != "train":
+        given["train"] = load_dataset(data.name, "train", options.data).images
+    if options.split == "test":
+        given["analysis"] = checkpoints.read_analysis(folder)
+    with stoppable() as stopped, Bar() as bar, Progress(options.progress, bar) as progress:
+        given |= {"on_event": progress, "stop": lambda: bool(stopped)}
+        found = health.report(vae, data.images, options.seed, **given)
+    if options.keep:
+        health.keep(folder, found, options.split)
+    rows = verdicts.verdicts(found)
+    about = f"{data.name}, {options.split} split: {health.protocol(found)}"
+    summary = {"folder": str(folder), "stopped": bool(stopped), "protocol": about, "headline": verdicts.headline(rows)}
+    return {**summary, "verdicts": rows, **found}
 
 
 def run_learned(options: argparse.Namespace) -> dict:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, computed, health_report, health_rows, panels, session
+from app import bring_page, choices, computed, health_measuring, health_report, health_rows, panels, session, shelf_page
 from app.health import Health
 from app.notes.health import NOTES
 
@@ -12,25 +12,29 @@ head.caption(
     "A checkpoint's report: how well it explains test images, what its codes carry, and whether its prior fits them. "
     "Each number stands beside what is usual, with a plain verdict."
 )
+shelf_page.take_what_is_new()
+bring_page.read_way()
 with chooser:
     with st.spinner("Looking for checkpoints"):
         found = session.checkpoints()
     checkpoint = choices.checkpoint(found)
     others = choices.guests(found, checkpoint, health_rows.SECOND) if checkpoint else []
 panels.problems(found)
+choices.read_draw()
+shown = [checkpoint, *others] if checkpoint else []
+health_rows.bring(shown)
 if checkpoint is None:
     panels.nothing_to_show(None)
     st.stop()
-choices.read_draw()
-shown = [checkpoint, *others]
 
 
 @st.fragment
 def pictures_and_file(measured: list[Health], count: int) -> None:
     health_rows.reconstructions(measured, shown, count)
+    drawn = health_rows.drawn(measured, count, st.session_state["draw"])
     st.download_button(
         "Download the report",
-        health_report.page(measured, health_rows.drawn(measured, count, st.session_state["draw"])),
+        lambda: health_report.page(measured, drawn),  # made when it is asked for
         file_name=health_rows.file_name(measured),
         mime="text/html",
         icon=":material/download:",
@@ -42,12 +46,13 @@ def pictures_and_file(measured: list[Health], count: int) -> None:
 with panels.sentences():
     with st.spinner("Opening the test images"):
         images, sentence = session.images(checkpoint)
-    measured = health_rows.measured(shown) if images is not None else []
+    measured = health_measuring.measured(shown) if images is not None else []
     if images is None:
         health_rows.no_images(checkpoint, sentence)
     if measured:
         health_rows.verdicts(measured)
         health_rows.divided(measured)
+        health_rows.aggregate(measured)
         pictures_and_file(measured, len(images))
     else:
         health_rows.write_address(shown)

@@ -22,6 +22,7 @@ words.page_link("views/unsure.py", label=f"**{UNSURE}**", icon=":material/help_c
 words.page_link("views/learned.py", label=f"**{LEARNED}**", icon=":material/bubble_chart:")
 words.page_link("views/between.py", label=f"**{BETWEEN}**", icon=":material/linear_scale:")
 words.page_link("views/prior.py", label=f"**{PRIOR}**", icon=":material/blur_off:")
+words.page_link("views/health.py", label="**Is it healthy?**", icon=":material/monitor_heart:")
 words.page_link("views/train.py", label=f"**{TRAIN}**", icon=":material/model_training:")
 drawing.image(session.ICON, width=180, alt="A blue posterior and the encoder's orange ellipse, which misses it in part")
 

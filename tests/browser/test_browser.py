@@ -42,6 +42,8 @@ def address(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     vaecore.save(vaecore.build("vae", (1, 8, 8), 2), shelf / "small", dataset="digits")
     shutil.copytree(ROOT / "pretrained" / "digits-vae-2d", shelf / "trained")
     (shelf / "trained" / "analysis.safetensors").unlink()
+    for report in (shelf / "trained").glob("health-*.json"):
+        report.unlink()
     getattr(request.module, "besides", lambda shelf: None)(shelf)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
