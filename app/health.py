@@ -89,7 +89,9 @@ def first(digest: str, _checkpoint: Checkpoint) -> dict:
 
 
 def target(checkpoint: Checkpoint) -> str:
-    return f"{checkpoint.folder.resolve()}\n{checkpoint.digest}"
+    """Its folder and weights; and since when: what was deleted and came again has no job behind it."""
+    since = (checkpoint.folder / "config.json").stat().st_mtime_ns
+    return f"{checkpoint.folder.resolve()}\n{checkpoint.digest}\n{since}"
 
 
 def job(checkpoint: Checkpoint) -> Job | None:

@@ -249,6 +249,16 @@ def test_a_job_that_was_stopped_or_failed_waits_for_a_button(
     assert begun == ["new"]
 
 
+def test_a_checkpoint_that_was_deleted_and_came_again_has_no_job_behind_it(shelf: Path) -> None:
+    config, before = shelf / "new" / "config.json", health.target(session.checkpoints()["new"])
+    assert health.target(session.checkpoints()["new"]) == before
+    content = config.read_bytes()
+    config.unlink()
+    time.sleep(0.01)
+    config.write_bytes(content)
+    assert health.target(session.checkpoints()["new"]) != before
+
+
 def test_where_no_more_jobs_may_run_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "begin", refused)
     app = opened(checkpoint="new")
