@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Iterator
 from itertools import permutations, product
 from pathlib import Path
 
@@ -25,18 +24,11 @@ from vaecore.priors import AutoregressivePrior, StandardNormal
 from vaecore.training import begin
 from vaecore.weightnorm import fitted, normed
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # A hand check: three posteriors in two dimensions.
 LOC = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]]).double()
 SCALE = torch.tensor([[1.0, 1.0], [1.0, 4.0], [0.25, 1.0]]).double().sqrt()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Several sum a convolution's gradients in an order that changes from run to run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def some(batch: int = 5, dims: int = 3) -> tuple[Tensor, Tensor]:

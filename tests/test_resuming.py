@@ -1,7 +1,7 @@
 """A training that is interrupted at a random moment ends as if nothing had happened, whatever its recipe."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 import vaecore
 from vaecore import resuming, runs
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEW = vaecore.load_dataset("digits", "train").first(34)
 
@@ -51,15 +53,6 @@ CASES += [Case("rnvp-both", {"training": "iterative", "rounds": 2}, begun=True, 
 CASES += [Case("rnvp-p", {"warm_up": 2, "regulariser": 1.0, "l2": 1e-3})]
 CASES += [Case("vae", {"net": net}) for net in ("conv", "deep-conv", "resnet")]
 CASES += [Case("gpvae", {"log_scale": "sampled"}), Case("vae", {"likelihood": "bernoulli"}, dataset="dynamic_digits")]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Steps so small would spend their time on waking a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
