@@ -90,15 +90,20 @@ def path(points: np.ndarray) -> str:
 
 def scale(low: float, high: float, side: int) -> str:
     """Whole numbers along an axis of the plane."""
-    step = max(1, round((high - low) / 6))
     found = []
-    for tick in range(int(np.ceil(low / step)) * step, int(np.floor(high)) + 1, step):
-        at = (tick - low) / (high - low) * SIDE
+    for tick, at in ticks(low, high, SIDE):
         across = f"x='{at:.1f}' y='{SIDE + 15}' text-anchor='middle'"
         up = f"x='-5' y='{SIDE - at + 4:.1f}' text-anchor='end'"
         place = up if side else across
         found.append(f"<text {place}>{tick}</text>")
     return "".join(found)
+
+
+def ticks(low: float, high: float, length: int) -> list[tuple[int, float]]:
+    """Some whole numbers from `low` to `high`, and where they stand on an axis of that length."""
+    step = max(1, round((high - low) / 6))
+    numbers = range(int(np.ceil(low / step)) * step, int(np.floor(high)) + 1, step)
+    return [(number, (number - low) / (high - low) * length) for number in numbers]
 
 
 def said_of_plane(one: Health) -> str:
@@ -146,9 +151,7 @@ def panel(d: int, curves: list[tuple[dict, str, Health]]) -> str:
         line = curve(each["axis"], each["q"])
         body += f"<path d='{line}L{WIDE} {HIGH}L0 {HIGH}Z' fill='{colour}' fill-opacity='.15'/>"
         body += f"<path d='{line}' stroke='{colour}' class='q'/>"
-    step = max(1, round((high - low) / 6))
-    numbers = range(int(np.ceil(low / step)) * step, int(np.floor(high)) + 1, step)
-    at = [(tick, (tick - low) / (high - low) * WIDE) for tick in numbers]
+    at = ticks(low, high, WIDE)
     body += "".join(f"<text x='{x:.1f}' y='{HIGH + 14}' text-anchor='middle'>{tick}</text>" for tick, x in at)
     alt = escape("; ".join(said_of(each, one) for each, _, one in curves))
     shared = ", ".join(f"{100 * each['overlap']:.0f} %" for each, _, _ in curves)

@@ -6,9 +6,9 @@ from collections.abc import Collection
 import streamlit as st
 
 from app import offline, session, sheet, widgets
-from app.session import Checkpoint, Look
+from app.pad import Entries
+from app.session import Checkpoint
 
-Entries = list[tuple[Checkpoint, Look]]
 _KEEP = widgets.declared("keep", "keep")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from app import comparison, document, figures, offline_picture, pad, panels, pinned, session, words
+from app.pad import Entries
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
 SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "offline"), ("common", "pad", "offline")
-Entries = list[tuple[Checkpoint, Look]]
 
 
 def page(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,7 +43,13 @@ class Work:
     def plane(self) -> bool:
         return measures.is_plane(self.vae.prior())
 
-    @property
+    @cached_property
+    def encoded(self) -> tuple[VAE, Tensor]:
+        """The images for the codes, encoded once for the three stages that ask for them; draws nothing of theirs."""
+        with torch.random.fork_rng(devices=[self.vae.device] if self.vae.device.type == "cuda" else []):
+            return measures.encoded_once(self.vae, self.drawn(self.sizes.codes))
+
+    @cached_property
     def known_gap(self) -> Found | None:
         return measures.stored_gap(self.analysis, is_diagonal(self.vae.posterior(self.drawn(1))))
 
@@ -68,19 +75,19 @@ def bounds(work: Work, _: Found) -> Iterator[Found]:
 
 def codes(work: Work, _: Found) -> Iterator[Found]:
     """Active units, KL by dimension, moments of q(z)."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
+    vae, x = work.encoded
     yield {"images for the codes": len(x), **measures.codes(vae, x)}
 
 
 def prior(work: Work, _: Found) -> Iterator[Found]:
     """KL(q(z) || p(z)), mutual information, low posterior share."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
+    vae, x = work.encoded
     yield measures.prior(vae, x, work.sizes, work.seed)
 
 
 def pictured(work: Work, found: Found) -> Iterator[Found]:
     """The densities of q(z) and p(z)."""
-    vae, x = measures.encoded_once(work.vae, work.drawn(work.sizes.codes))
+    vae, x = work.encoded
     yield {"picture": picture(vae, x, found["KL by dimension"])}
 
 
