@@ -8,6 +8,7 @@ from app import between, between_chosen, between_words, holes_chosen, panels, se
 from app.between import Pair
 from app.between_rows import Scene
 from app.holes import Entry
+from app.plain import plain
 from app.session import Checkpoint, Codes, Pick
 
 LEARNED = ("rnvp-p", "rnvp-both", "vampprior")  # recipes
@@ -18,8 +19,8 @@ def few(entries: list[Entry], count: int) -> None:
     slow = [entry.checkpoint.name for entry in entries if between.slow(entry.checkpoint.digest, entry.checkpoint)]
     if slow and count == between.FEW:
         st.info(
-            f"Only the first {count:,} test images can be chosen: the posteriors of {', '.join(slow)} are flows, whose "
-            "means take long. `python -m vaecore analyse` stores them once."
+            f"Only the first {count:,} test images can be chosen: the posteriors of {plain(', '.join(slow))} are "
+            "flows, whose means take long. `python -m vaecore analyse` stores them once."
         )
 
 
@@ -32,7 +33,7 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
             key="between_sort",
             icon=":material/sort:",
             disabled=judge is None or len(pairs) < 2,
-            help=f"By the valley under {between_words.prior(judge, names)}" if judge else None,
+            help=f"By the valley under {plain(between_words.prior(judge, names))}" if judge else None,
             on_click=between_chosen.order,
             args=(pairs, judge, kind),
         )
@@ -76,7 +77,7 @@ def alone(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> str:
 def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int, alone: str) -> None:
     """The strip of thumbnails, and what the next click does."""
     judge = between_chosen.learned(shared.entries)
-    judged = f"Searched and sorted by {between_words.prior(judge, shared.names)}." if judge else alone
+    judged = f"Searched and sorted by {plain(between_words.prior(judge, shared.names))}." if judge else alone
     start, state = st.session_state.get("between_from"), st.session_state
     clicked = start if start is not None else state.get("between_clicked", -1)
     pick = Pick("image" if shared.images else "sample", clicked)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import holes, panels, session
 from app.holes import Entry
+from app.plain import plain
 from app.session import Checkpoint
 
 
@@ -12,7 +13,7 @@ def no_images(checkpoint: Checkpoint, sentence: str) -> None:
         "Whether the prior is right is read from the codes of the training images, and these are not on this computer."
         " Nothing here can be computed without them."
     )
-    st.markdown(sentence)
+    st.markdown(plain(sentence))
     if checkpoint.dataset and session.can_download(checkpoint.dataset):
         panels.download(checkpoint.dataset)
 
@@ -23,7 +24,7 @@ def usable(entries: list[Checkpoint]) -> list[Entry]:
     for checkpoint in entries:
         with panels.sentences():
             if why := holes.problem(checkpoint):
-                st.info(f"**{checkpoint.name}** ({checkpoint.label}) is left out: {why}.")
+                st.info(f"**{plain(checkpoint.name)}** ({plain(checkpoint.label)}) is left out: {plain(why)}.")
             else:
                 found.append(holes.entry(checkpoint))
     return found
@@ -34,9 +35,11 @@ def prepare(entries: list[Entry], seed: int) -> None:
     size = len(holes.images(entries[0].checkpoint)[0])
     slot = st.empty()
     for entry in entries:
-        said = f"Encoding the {size:,} training images with {entry.checkpoint.name}, once"
+        said = f"Encoding the {size:,} training images with {plain(entry.checkpoint.name)}, once"
         holes.codes(entry, lambda share, said=said: slot.progress(share, text=said))
     for entry in entries:
-        said = f"Ranking {holes.COUNT:,} samples of {holes.prior_of(entry)} by their density under {size:,} codes"
+        said = (
+            f"Ranking {holes.COUNT:,} samples of {plain(holes.prior_of(entry))} by their density under {size:,} codes"
+        )
         holes.ranking(entry, seed, lambda share, said=said: slot.progress(share, text=said))
     slot.empty()

@@ -8,6 +8,7 @@ from app.learned import SPLITS
 from app.learned_colours import COLOURS, Colour, Painted
 from app.learned_map import METHODS, POINTS, Map, Shown, View
 from app.learned_selection import SEEDS
+from app.plain import plain
 from app.session import Checkpoint
 
 # CPU seconds of t-SNE and UMAP for so many points, roughly: the bar that follows knows better.
@@ -48,7 +49,7 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
     """Those whose codes and colours are there, with a bar while they are computed; the others are named."""
     slot, usable = st.empty(), []
     for one in checkpoints:
-        said = f"Encoding the {SPLITS[view.split]} images with {one.name}, once"
+        said = f"Encoding the {SPLITS[view.split]} images with {plain(one.name)}, once"
         with panels.sentences():
             learned.prepare(one, view.split, lambda share, said=said: slot.progress(share, text=said))
             learned.coded(one, view.split)
@@ -58,7 +59,7 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
                 one,
                 colour.kind,
                 view.split,
-                lambda share, one=one: slot.progress(share, text=f"{COLOURS[colour.kind]} of {one.name}, once"),
+                lambda share, one=one: slot.progress(share, text=f"{COLOURS[colour.kind]} of {plain(one.name)}, once"),
             )
             usable.append(one)
     slot.empty()
@@ -79,7 +80,7 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     names, target = ", ".join(one.name for one in absent), target_of(absent, view)
     job = jobs.find("embed", target)
     if job and job.active:
-        watching.follow("embed", target, f"{METHODS[view.method]} of {count:,} codes, {names}")
+        watching.follow("embed", target, f"{METHODS[view.method]} of {count:,} codes, {plain(names)}")
         return
     watching.ended(job)
     if job and job.state == "stopped":
@@ -87,7 +88,7 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     text, way = st.columns([5, 1], vertical_alignment="center")
     text.info(
         f"{METHODS[view.method]} of {count:,} of the {SPLITS[view.split]} images, as many of each label, seed "
-        f"{view.seed}, has not been computed for {names}. It takes "
+        f"{view.seed}, has not been computed for {plain(names)}. It takes "
         f"{ranking.duration(seconds(view, count, len(absent)))}, in the background, and is kept with the checkpoint. "
         "PCA of all is there at once."
     )
@@ -127,6 +128,6 @@ def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: st
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
     st.info("The images are not on this computer: without them nothing can be encoded, and there is no map to draw.")
-    st.markdown(sentence)
+    st.markdown(plain(sentence))
     if checkpoint.dataset and session.can_download(checkpoint.dataset):
         panels.download(checkpoint.dataset)

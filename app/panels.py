@@ -1,6 +1,5 @@
 """The parts of the posterior page: each draws one thing."""
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures, session, widgets, words
+from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 
 SHOWN = 24  # thumbnails in the strip
@@ -205,18 +205,18 @@ def missing(checkpoint: Checkpoint, sentence: str, from_prior: bool) -> None:
     said, way = st.columns([5, 1], vertical_alignment="center")
     said.info(f"The images are not on this computer: you see samples, drawn from the model at {where}.")
     with way.popover("Get the images", width="stretch"):
-        st.markdown(sentence)
+        st.markdown(plain(sentence))
         if session.can_download(checkpoint.dataset):
             download(checkpoint.dataset)
 
 
 def download(dataset: str) -> None:
-    if st.button(f"Download {dataset}", icon=":material/download:", key="download"):
-        with st.spinner(f"Downloading {dataset}", show_time=True):
+    if st.button(f"Download {plain(dataset)}", icon=":material/download:", key="download"):
+        with st.spinner(f"Downloading {plain(dataset)}", show_time=True):
             problem = session.download(dataset)
         if not problem:
             st.rerun()
-        st.error(problem)
+        st.error(plain(problem))
 
 
 @contextmanager
@@ -225,19 +225,14 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        st.error(str(error))
-
-
-def plain(text: str) -> str:
-    """`text`, which may come from a stranger's file, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$:!])", r"\\\1", text)
+        st.error(plain(error))
 
 
 def problems(found: dict[str, Checkpoint]) -> None:
     """Name the checkpoints that cannot be read, each with what is wrong."""
     for entry in found.values():
         if entry.problem:
-            st.error(f"**{entry.name}** cannot be read. {entry.problem}")
+            st.error(f"**{plain(entry.name)}** cannot be read. {plain(entry.problem)}")
 
 
 def summary(entry: Checkpoint) -> str:
@@ -253,6 +248,6 @@ def nothing_to_show(checkpoint: Checkpoint | None) -> None:
         st.page_link("views/train.py", label="Train one here", icon=":material/model_training:")
         return
     st.info(
-        f"The latent space of {checkpoint.name} has {checkpoint.latent} dimensions. The exact posterior needs D = 2: "
-        "only there can the integral over all z be done outright. Choose a checkpoint with two."
+        f"The latent space of {plain(checkpoint.name)} has {checkpoint.latent} dimensions. The exact posterior needs "
+        "D = 2: only there can the integral over all z be done outright. Choose a checkpoint with two."
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import health, jobs, session
+from app.plain import plain
 from app.session import Checkpoint
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def card(entry: Checkpoint) -> str:
     from vaecore.cards import model_card
 
     config = checkpoints.read_config(entry.folder)
-    whole = model_card(config, entry.metrics or {}, weights(entry.digest, entry.folder))
+    whole = model_card(config, entry.metrics or {}, weights(entry.digest, entry.folder), plain)
     return whole.split("---\n", 2)[2].strip().replace("## ", "###### ").replace("# ", "##### ", 1)
 
 

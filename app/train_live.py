@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import panels, train_chosen, train_pictures, train_words, training
+from app.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ def follow(folder: "Path") -> None:
     if not train_words.is_moving(one):
         st.rerun()
     headline(one)
-    st.progress(one.share, text=train_words.sentence(one))
+    st.progress(one.share, text=plain(train_words.sentence(one)))
     with st.container(horizontal=True):
         off = one.state == "stopping"
         button("Pause", "pause", lambda: training.end(folder), "it can go on from its last whole epoch", off)
@@ -38,8 +39,8 @@ def rest(one: "Standing") -> None:
     """A run that is not on the way."""
     headline(one)
     if one.state == "failed":
-        st.error(f"The run failed. {one.sentence}")
-    said = train_words.sentence(one)
+        st.error(f"The run failed. {plain(one.sentence)}")
+    said = plain(train_words.sentence(one))
     st.caption(
         f"{said}. Its last whole epoch is kept, and Resume goes on from there."
         if one.epochs and one.state != "done"
@@ -51,9 +52,9 @@ def rest(one: "Standing") -> None:
 
 
 def headline(one: "Standing") -> None:
-    st.subheader(one.folder.name, anchor=False)
+    st.subheader(plain(one.folder.name), anchor=False)
     about = f"{train_words.system(one)} on {one.asked.get('dataset', 'unknown data')}"
-    st.caption(f"{about}, D = {one.asked.get('latent_dim', '?')}", width="content")
+    st.caption(plain(f"{about}, D = {one.asked.get('latent_dim', '?')}"), width="content")
 
 
 def button(label: str, name: str, act: "Callable[[], object]", tip: str = "", off: bool = False) -> None:
@@ -108,7 +109,7 @@ def question(one: "Standing") -> None:
     if not training.may_change(one.folder):
         return
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete **{one.folder.name}** with all its weights? This cannot be undone.")
+        st.markdown(f"Delete **{plain(one.folder.name)}** with all its weights? This cannot be undone.")
         button("Yes, delete it", "delete", lambda: training.delete(one.folder))
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import jobs, ranking
 from app.jobs import Job
+from app.plain import plain
 
 POLL = 1.0  # seconds, and only while a job runs
 
@@ -45,4 +46,4 @@ def progress(job: Job) -> str:
 def ended(job: Job | None) -> None:
     """Why a job that has ended failed, if it did."""
     if job and job.state == "failed":
-        st.error(f"The computation failed. {job.sentence}")
+        st.error(f"The computation failed. {plain(job.sentence)}")

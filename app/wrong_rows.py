@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, wrong
+from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 from app.wrong_words import STYLE, caption, number, sentence, table, title
@@ -109,7 +110,7 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
         add_duration = rows.analysis(checkpoint, wrong.known_exactly(checkpoint), len(codes.loc))
     if found is not None:
         whole, *single = wrong.lines(checkpoint, kind)
-        st.markdown(panels.plain(sentence(kind, whole, single, len(found))))
+        st.markdown(plain(sentence(kind, whole, single, len(found))))
         if images:
             worst(checkpoint, codes, kind, pick)
             surprise(button, wrong.among(found, codes.labels, st.session_state[OF]), pick)
