@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app import turn
+from app import bounds, turn
 
 MOST = 2  # analyses at once: more would only share the same cores
 GRACE = 60.0  # seconds between a request to end and the end: time to finish a portion and write it down
@@ -53,6 +53,7 @@ class Job:
     result: dict | None = None
     sentence: str = ""
     ticket: str = ""  # of a training, its place in the queue
+    owner: str = ""  # see `owners`
 
     @property
     def active(self) -> bool:
@@ -69,9 +70,9 @@ class Job:
         return took * (self.steps - self.step) / done if done > 0 and self.step <= self.steps else None
 
 
-def analyse(folder: Path) -> Job:
+def analyse(folder: Path, owner: str = "") -> Job:
     """Start, or go on with, the analysis of a checkpoint's test images."""
-    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())])
+    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())], owner)
 
 
 def analysis_of(folder: Path) -> Job | None:
@@ -79,9 +80,9 @@ def analysis_of(folder: Path) -> Job | None:
     return find("analyse", str(folder.resolve()))
 
 
-def train(folder: Path, arguments: list[str]) -> Job:
+def train(folder: Path, arguments: list[str], owner: str = "") -> Job:
     """Start, or go on with, the training of a run as soon as it is its turn."""
-    return start("train", str(folder.resolve()), arguments)
+    return start("train", str(folder.resolve()), arguments, owner)
 
 
 def training_of(folder: Path) -> Job | None:
@@ -95,10 +96,10 @@ def ahead(job: Job) -> int:
     return waiting.index(job.ticket) if job.ticket in waiting else 0
 
 
-def start(kind: str, target: str, arguments: list[str]) -> Job:
+def start(kind: str, target: str, arguments: list[str], owner: str = "") -> Job:
     """Run `python -m vaecore ARGUMENTS`; what already runs for this target is not started twice.
 
-    Raises ValueError where as many analyses run as may; trainings wait instead.
+    Raises ValueError where as many analyses run as may, trainings wait instead, or where `bounds` says so.
     """
     with locked():
         there = find(kind, target)
@@ -106,11 +107,12 @@ def start(kind: str, target: str, arguments: list[str]) -> Job:
             return there
         if kind != "train" and sum(job.active and job.kind != "train" for job in every()) >= MOST:
             raise ValueError(f"{MOST} jobs are running already; start this one when one of them is done.")
+        bounds.must_have_place(kind, owner, every())
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         command = [sys.executable, "-m", "vaecore", *arguments]
-        known = {"kind": kind, "target": target, "started": time.time()}
+        known = {"kind": kind, "target": target, "started": time.time(), "owner": owner}
         if kind == "train":
             with turn.draw(queue()) as ticket:
                 known["ticket"] = Path(ticket.name).name

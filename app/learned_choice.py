@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from app import jobs, learned, learned_clusters, learned_colours, learned_map, panels, ranking, session, watching
+from app import (
+    jobs,
+    learned,
+    learned_clusters,
+    learned_colours,
+    learned_map,
+    owners,
+    panels,
+    ranking,
+    session,
+    watching,
+)
 from app.jobs import Job
 from app.learned import SPLITS
 from app.learned_colours import COLOURS, Colour, Painted
@@ -105,7 +116,7 @@ def target_of(absent: list[Checkpoint], view: View) -> str:
 def start(absent: list[Checkpoint], view: View, target: str) -> Job:
     folders = [str(one.folder.resolve()) for one in absent]
     settings = ["--method", view.method, "--split", view.split, "--points", str(view.points), "--seed", str(view.seed)]
-    return jobs.start("embed", target, ["embed", *folders, *settings])
+    return jobs.start("embed", target, ["embed", *folders, *settings], owners.me())
 
 
 def seconds(view: View, count: int, checkpoints: int) -> float:

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from app import choices, keep, session, tour
+from app import choices, keep, owners, session, tour
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
 .stMainBlockContainer { padding: 4rem clamp(1rem, 2.5vw, 2.5rem) 3rem; }
+.st-key-visitor { position: absolute; }
 </style>"""
 
 st.set_page_config(page_title="VAEscope", page_icon=session.ICON, layout="wide")
@@ -25,6 +26,7 @@ pages = [
 ]
 page = st.navigation(pages, position="top")
 choices.arrive(page.url_path)
+owners.greet()
 tour.banner()
 page.run()
 keep.every_figure()

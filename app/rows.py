@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import choices, figures, jobs, panels, ranking, session, survey, watching, widgets, words
+from app import choices, figures, jobs, owners, panels, ranking, session, survey, watching, widgets, words
 from app.plain import plain, quoted
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
@@ -72,7 +72,7 @@ def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):
         try:
-            jobs.analyse(checkpoint.folder)
+            jobs.analyse(checkpoint.folder, owners.me())
         except (ValueError, OSError) as error:
             st.error(plain(error))
         else:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import shelf
+from app import owners, shelf
 from app.plain import plain
 from app.session import Checkpoint
 
@@ -86,8 +86,10 @@ def deeds(entry: Checkpoint) -> None:
             on_click="ignore",
             key="shelf_download",
         )
-        if shelf.may_change(entry):
+        if shelf.may_change(entry) and owners.owns(owners.owner_of(entry.folder)):
             changes(entry)
+        elif shelf.may_change(entry):
+            st.caption(f"It {owners.STRANGE}: it can be neither renamed nor deleted here.", width="content")
         else:
             st.caption("Neither trained nor brought here: it can be neither renamed nor deleted.", width="content")
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import panels, train_chosen, train_pictures, train_words, training
+from app import owners, panels, train_chosen, train_pictures, train_words, training
 from app.plain import plain
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ def follow(folder: "Path") -> None:
         st.rerun()
     headline(one)
     st.progress(one.share, text=plain(train_words.sentence(one)))
+    if not owners.owns(owners.owner_of(folder)):
+        st.caption(f"This run {owners.STRANGE}.")
+        train_pictures.show(one, None)
+        return
     with st.container(horizontal=True):
         off = one.state == "stopping"
         button("Pause", "pause", lambda: training.end(folder), "it can go on from its last whole epoch", off)
@@ -70,6 +74,9 @@ ICONS = {"pause": "pause", "stop": "stop", "resume": "play_arrow", "keep": "save
 
 
 def unfinished(one: "Standing") -> None:
+    if not owners.owns(owners.owner_of(one.folder)):
+        st.caption(f"This run {owners.STRANGE}.")
+        return
     button("Resume", "resume", lambda: training.resume(one.folder), "from its last whole epoch")
     if one.epochs:
         button("Keep as it is", "keep", lambda: training.keep(one.folder), "as a checkpoint of its best epoch")
@@ -93,7 +100,7 @@ def finished(one: "Standing") -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    if training.may_change(one.folder):
+    if training.may_change(one.folder) and owners.owns(owners.owner_of(one.folder)):
         with st.popover("Rename", icon=":material/edit:"):
             new = st.text_input("New name", name, key=f"train_new_name_{name}", max_chars=60)
             button("Rename", "rename", lambda: renamed(one.folder, new))

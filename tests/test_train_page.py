@@ -45,7 +45,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
     """Runs are asked for, but no process is started: which ones would have been."""
     made: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr(jobs, "train", lambda folder, arguments: made.append((folder, arguments)))
+    monkeypatch.setattr(jobs, "train", lambda folder, arguments, owner: made.append((folder, arguments)))
     return made
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaecore import checkpoints
 from vaecore.averaging import Average
-from vaecore.runs import LOG, SNAPSHOTS, partial_of
+from vaecore.runs import LOG, OWNER, SNAPSHOTS, partial_of
 from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
 from vaecore.vae import VAE
 
@@ -115,7 +115,7 @@ def finish(folder: Path, vae: VAE, run: Run, settings: dict, last: State | None 
     del settings["config"]
     training = settings | {"best_epoch": run.best_epoch, "seconds": sum(e["seconds"] for e in run.history)}
     metrics, partial = {"training": training, "history": run.history}, partial_of(folder)
-    log = [partial / name for name in (LOG, SNAPSHOTS) if (partial / name).exists()]
+    log = [partial / name for name in (LOG, SNAPSHOTS, OWNER) if (partial / name).exists()]
     checkpoints.save(vae, folder, dataset=dataset, metrics=metrics, last=last, more=log)
     # The checkpoint is there: whatever hinders the tidying up must not make the run a failed one.
     shutil.rmtree(partial, ignore_errors=True)
