@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import choices, keep, owners, session, tour
+from app import choices, keep, owners, serving, session, tour
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
@@ -26,6 +26,7 @@ pages = [
 ]
 page = st.navigation(pages, position="top")
 choices.arrive(page.url_path)
+serving.announce()
 owners.greet()
 tour.banner()
 page.run()

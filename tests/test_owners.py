@@ -14,7 +14,7 @@ from pages import set_apart, visited
 from streamlit.testing.v1 import AppTest
 
 import vaecore
-from app import bounds, jobs, owners, session, shelf, training
+from app import bounds, jobs, owners, serving, session, shelf, training
 from vaecore import runs
 from vaecore.resuming import Run, finish
 from vaecore.shelf import pack
@@ -237,3 +237,25 @@ def test_here_alone_everyone_owns_everything(monkeypatch: pytest.MonkeyPatch) ->
     assert owners.owns("")
     assert owners.owns("somebody's")
     assert owners.me() == ""
+
+
+def test_the_log_says_what_is_open_to_whom(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.delenv("VAESCOPE_PUBLIC", raising=False)
+    monkeypatch.setenv(bounds.RUNS, "7")
+    for address, count in (("127.0.0.1", 0), ("0.0.0.0", 1)):
+        monkeypatch.setattr(st, "get_option", lambda name, address=address: {"server.address": address}.get(name, 8501))
+        serving.announce.clear()
+        serving.announce()
+        serving.announce()  # not a second time
+        assert len(caplog.records) == count
+    text = caplog.records[0].getMessage()
+    for part in ("at 0.0.0.0, port 8501", "2 for each visitor, 7 in all", "512 MB each", "nobody changes from outside"):
+        assert part in text
+    serving.announce.clear()
+
+
+def test_every_setting_stands_in_the_page_on_serving() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
+    names = [bounds.RUNS, bounds.RUNS_EACH, bounds.JOBS_EACH, bounds.BROUGHT_EACH, owners.PUBLIC, owners.SECRET]
+    assert all(f"`{name}" in text for name in names)
+    assert all(f"| `{name}` | {usual} |" in text for name, usual in bounds.USUAL.items())

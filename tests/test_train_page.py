@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures_training, jobs, session, train_words, training
+from app.plain import quoted
 from vaecore import runs, standing
 
 MAIN = str(Path(session.__file__).parent / "main.py")
@@ -354,5 +355,5 @@ WRONG += [("latent", "٣"), ("seed", "1" * 60)]
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_what_a_link_to_the_page_asks_wrongly_is_named(name: str, value: str, begun: list) -> None:  # noqa: ARG001
     app = opened(**{name: value})
-    assert value[:30] in app.warning[0].value
+    assert quoted(value, 30) in app.warning[0].value
     assert name not in app.query_params
