@@ -10,6 +10,7 @@ from torch import Tensor
 from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.vae import VAE, divergence
 
 
@@ -28,6 +29,7 @@ class Bounds(NamedTuple):
         return self.reconstruction - self.kl
 
 
+@in_eval_mode
 @torch.no_grad()
 def bounds(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Bounds:
     """`Bounds` of images x [B, C, H, W] with K = `samples` draws, at most `chunk` decodes at once.
@@ -49,6 +51,7 @@ def bounds(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Bounds
     return Bounds(reconstruction.mean(0), kl.mean(0), weights.logsumexp(0) - math.log(samples))
 
 
+@in_eval_mode
 def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Tensor:
     """log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x): a lower bound of log p(x) that tends to it (Burda et al. 2016).
 
@@ -63,12 +66,14 @@ def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> 
     return bounds(vae, x, samples, chunk).log_evidence
 
 
+@in_eval_mode
 @torch.no_grad()
 def active_units(vae: VAE, images: Tensor, threshold: float = 0.01) -> Tensor:
     """Which latent dimensions vary with x: Var_x[E_q(z|x) z_d] > 0.01 (Burda et al. 2016). [D] bool."""
     return encode(vae, images)[0].var(0, correction=0) > threshold
 
 
+@in_eval_mode
 @torch.no_grad()
 def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
     """Means and standard deviations of q(z|x), each [N, D]."""
@@ -76,6 +81,7 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
+@in_eval_mode
 @torch.no_grad()
 def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) -> Tensor:
     """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
@@ -110,6 +116,7 @@ def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return loc.mean(0), scale.square().mean(0) + loc.var(0, correction=0)
 
 
+@in_eval_mode
 @torch.no_grad()
 def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 500, seed: int = 0) -> dict:
     """The measures of a checkpoint on `images`, with the protocol in words, as one JSON-ready dict.

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.vae import VAE
 
@@ -58,6 +59,7 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     return torch.cat(found) * math.log(2) - math.log(len(loc))
 
 
+@in_eval_mode
 @torch.no_grad()
 def log_aggregate_of(vae: VAE, z: Tensor, images: Tensor, on_event: OnEvent = None) -> Tensor:
     """log 1/N sum_i q(z|x_i) for z [M, D] and images [N, C, H, W], whatever q is: [M] nats, float64.
@@ -85,6 +87,7 @@ def log_densities(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return exponents * math.log(2)
 
 
+@in_eval_mode
 @torch.no_grad()
 def log_densities_of(vae: VAE, z: Tensor, images: Tensor) -> Tensor:
     """log q(z|x_i) of each pair, [M, N] nats, float64, for a few points z [M, D] and any q."""

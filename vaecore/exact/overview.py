@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal
 from torch.nn.functional import max_pool2d, softplus
 
+from vaecore.eval_mode import eval_mode
 from vaecore.exact.joint import CHUNK, Joint
 from vaecore.vae import VAE
 
@@ -25,6 +26,10 @@ class Overview:
     @torch.no_grad()
     def __init__(self, vae: VAE, codes: Tensor | None = None, size: int = 200) -> None:
         must_be_flat(vae)
+        with eval_mode(vae):
+            self.look(vae, codes, size)
+
+    def look(self, vae: VAE, codes: Tensor | None, size: int) -> None:
         prior = vae.prior()
         reach = prior.mean + 4 * torch.stack([-prior.stddev, prior.stddev])
         if codes is not None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily, MultivariateNormal, Transform, TransformedDistribution
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import eval_mode, in_eval_mode
 from vaecore.exact.joint import Joint
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
@@ -107,6 +108,10 @@ class TruePosterior:
         if q.batch_shape != self.log_evidence.shape or q.event_shape != (2,):
             shapes = f"batch_shape {list(q.batch_shape)} and event_shape {list(q.event_shape)}"
             raise ValueError(f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one for each image.")
+        with eval_mode(self.joint.vae):
+            return self.integrated(q, rows)
+
+    def integrated(self, q: Distribution, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         # A flow is integrated over its base, whose mass is known to lie where it says, and sent forward.
         base, steps = (q.base_dist, q.transforms) if isinstance(q, TransformedDistribution) else (q, [])
         log_q = LogDensity(base, self.overview.z)
@@ -202,6 +207,7 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     return peaks
 
 
+@in_eval_mode
 def true_posterior(
     vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE
 ) -> TruePosterior:

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.vae import VAE
 
 
+@in_eval_mode
 @torch.no_grad()
 def codes(vae: VAE, images: Tensor, draws: int = 0, seed: int = 0, batch: int = 1024) -> Tensor:
     """One code for each image [N, C, H, W]: [N, D] float32, on the CPU.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import bounds
 from vaecore.mutual import mean_pairwise, pairwise_kl, spread
 from vaecore.vae import VAE
@@ -39,6 +40,7 @@ class Evidence:
     elbo: float
 
 
+@in_eval_mode
 @torch.no_grad()
 def density(
     vae: VAE,
@@ -79,6 +81,7 @@ def encoded(vae: VAE, x: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
     return torch.stack(vae.bound(x, samples, q)), torch.stack([q.mean, q.stddev]) if is_diagonal(q) else None
 
 
+@in_eval_mode
 def evidence(
     vae: VAE, images: Tensor, samples: int = 1024, seed: int = 0, tick: Callable[[], object] = lambda: None
 ) -> Evidence:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaecore.datasets import Dataset
+from vaecore.eval_mode import in_eval_mode
 from vaecore.learned.accuracies import Coded, clustered, probed
 from vaecore.learned.codes import codes, thresholded
 from vaecore.learned.density import BATCH, SAMPLES, density, evidence
@@ -18,6 +19,7 @@ from vaecore.vae import VAE
 Event = Callable[[dict], None]
 
 
+@in_eval_mode
 def measure(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, on_event: Event | None = None) -> dict:
     """Tables 2, 4 and 5 of the paper for the "train", "valid" and "test" split of a data set, as one JSON-ready dict.
 
@@ -92,6 +94,7 @@ def density_numbers(vae: VAE, tests: list[Dataset], protocol: Protocol, tick: Ca
     }
 
 
+@in_eval_mode
 @torch.no_grad()
 def likelihood(vae: VAE) -> str:
     """Whether p(x|z) gives pixels probabilities, or densities, which may be over 1: the two must not be compared."""
