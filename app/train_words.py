@@ -71,6 +71,8 @@ def running(one: "Standing", epochs: str) -> str:
 
 
 def finished(one: "Standing", done: int) -> str:
-    scores = [line["valid_elbo"] for line in one.epochs if isinstance(line.get("valid_elbo"), float)]
+    kept = one.epochs[-1].get("best_epoch") if one.epochs else None
+    lines = [line for line in one.epochs if kept in (None, line["epoch"])]
+    scores = [line["valid_elbo"] for line in lines if isinstance(line.get("valid_elbo"), float)]
     best = f", ELBO {words.nats(max(scores))} nats on held-out images" if scores else ""
     return f"finished after {done} epochs{best}"

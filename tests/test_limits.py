@@ -19,7 +19,7 @@ TYPES = (torch.float32, torch.float64)
 
 
 def log_square(mean: float, variance: float) -> tuple[float, float, float]:
-    """E log h² and its slopes by mean and variance for h ~ N(mean, variance), by mpmath: Kummer's function at 50 digits,
+    """E log h² and its slopes by mean and variance for h ~ N(mean, variance), by mpmath, 50 digits: Kummer's function,
     and the asymptotic series where |mean| is over 60 standard deviations."""
     with mpmath.workdps(50):
         a, v = mpmath.mpf(mean), mpmath.mpf(variance)

@@ -55,15 +55,21 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> bool:
 
     Returns whether encoder and decoder are now trained ones: a flow that a plain encoder lacks has yet to be.
     """
-    if hasattr(vae.encoder, "train_size"):
-        vae.encoder.train_size.fill_(len(images))
     fresh = (vae.prior, vae.decoder) if start is None else (vae.prior,)
     for part in fresh:
         if hasattr(part, "initialise"):
             part.initialise(images)
     if start is None:
         weightnorm.initialise(vae, images)
-        return False
+    begun = start is not None and continue_from(vae, start)
+    # It belongs to this run: with the weights came the other run's.
+    if hasattr(vae.encoder, "train_size"):
+        vae.encoder.train_size.fill_(len(images))
+    return begun
+
+
+def continue_from(vae: VAE, start: str | Path | VAE) -> bool:
+    """Take over what `start` has learned; whether its encoder was of the same kind."""
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
         vae.decoder.load_state_dict(trained.decoder.state_dict())

@@ -17,11 +17,13 @@ from vaecore.vae import VAE
 
 @dataclass(frozen=True)
 class Batch:
-    """Some training images x [B, C, H, W], and how many steps and whole epochs were taken before."""
+    """Some training images x [B, C, H, W], and how many steps and whole epochs were taken before; whether the training
+    began with a trained VAE."""
 
     x: Tensor
     iteration: int = 0
     epoch: int = 0
+    begun: bool = False
 
 
 def elbo(vae: VAE, batch: Batch) -> Tensor:
@@ -39,12 +41,12 @@ def warm_elbo(
 ) -> Tensor:
     """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] - l2 / 2 sum w² (Xu et al. 2019, B.3).
 
-    beta rises from 0.01 to 1 within `warm_up` epochs; w are the weights of hidden layers; `prior` stands in for the
-    VAE's own. The paper prints + Reg, but what is maximised must lose by it.
+    beta rises from 0.01 to 1 within `warm_up` epochs, and is 1 where a trained VAE goes on; w are the weights of hidden
+    layers; `prior` stands in for the VAE's own. The paper prints + Reg, but what is maximised must lose by it.
     """
     q = vae.posterior(batch.x)
     reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
-    beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up else 1.0
+    beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up and not batch.begun else 1.0
     bound = (reconstruction - beta * kl).mean()
     if regulariser:
         bound = bound - regulariser * unit_moments(q)

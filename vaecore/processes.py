@@ -272,7 +272,7 @@ class ExpectedLogSquare(torch.autograd.Function):
 
 
 def bounded(slope: Tensor, dtype: torch.dtype) -> Tensor:
-    """In a narrower type, the largest number there is for what is larger: 0 times it is 0, as 0 times infinity is not."""
+    """In a narrower type, its largest number for what is larger: 0 times that is 0, and 0 times infinity is not."""
     most = torch.finfo(dtype).max
     return slope.clamp(-most, most).to(dtype)
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaecore import mae, objectives
 from vaecore.decoders import BernoulliDecoder, GaussianDecoder
@@ -49,13 +50,14 @@ class Stage:
     """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps.
 
     One `unless_begun` is left out where the training begins with a trained VAE of the same encoder and decoder, which
-    has it behind it.
+    has it behind it. `prior` stands in for the VAE's own in what is maximised, and so in the validation.
     """
 
     share: float
     learning_rate: float
     phases: tuple[Phase, ...]
     unless_begun: bool = False
+    prior: Distribution | None = None
 
 
 @dataclass(frozen=True)
@@ -288,8 +290,9 @@ def learned_prior(vae: VAE) -> tuple[Stage, ...]:
         return schedule(Phase(whole), rates=PRIOR_RATES)
     if not of_prior(vae):
         raise ValueError(f"depth=0 leaves no prior to train: {strategy} training needs at least one block.")
-    plain = Phase(partial(whole, prior=StandardNormal(vae.prior.loc.numel()).to(vae.device)()), of_the_rest)
-    begun = tuple(Stage(2400 * share, rate, (plain,), unless_begun=True) for share, rate in PRIOR_RATES)
+    standard = StandardNormal(vae.prior.loc.numel()).to(vae.device)()
+    plain = (Phase(partial(whole, prior=standard), of_the_rest),)
+    begun = tuple(Stage(2400 * share, rate, plain, unless_begun=True, prior=standard) for share, rate in PRIOR_RATES)
     prior = (Phase(partial(objectives.prior_alone, l2=l2), of_prior),)
     rest = (Phase(whole, of_the_rest),)
     if strategy == "post-hoc":
