@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from vaecore.safefiles import LARGEST_JSON, LARGEST_TENSORS, BadFile, Held, must_have_at_most
 
-MISSING = 0.1  # seconds that a folder or a file may be away while somebody puts another in its place
+MISSING = 1.0  # seconds that a folder or a file may be away while somebody puts another in its place
 CHANGING = 5.0  # seconds of one replacement after another, before that is said
 PAUSE = 0.002  # seconds between two attempts
 
@@ -57,9 +57,19 @@ def read_whole(folder: str | Path, names: Iterable[str], use: Callable[[Parts], 
                 error = missing
         elif parts:
             error = BadFile(f"{folder} is replaced again and again while it is read: try once more.")
-        if time.monotonic() - begun > (CHANGING if parts is True else MISSING):
+        patience = CHANGING if parts is True else MISSING if was_touched(folder) else 0.0
+        if time.monotonic() - begun > patience:
             raise error
         time.sleep(PAUSE)
+
+
+def was_touched(folder: Path) -> bool:
+    """Whether something came or went just now, in the folder or where it lies: else nobody is at work there."""
+    for place in (folder, folder.parent):
+        with suppress(OSError):
+            if abs(time.time() - place.stat().st_mtime) < 2 * MISSING:
+                return True
+    return False
 
 
 def attempt(folder: Path, names: tuple[str, ...], flags: int) -> Parts | bool:
