@@ -113,7 +113,7 @@ def embedded(
 
     from vaecore.embedding import kept
 
-    places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places))
+    places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places), digest=digest)
     if places is None:
         return None
     note = f"{METHODS[view.method]}, {len(places):,} codes, seed {view.seed}"

@@ -221,9 +221,11 @@ def download(dataset: str) -> None:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What the library raises, as the sentence that it carries."""
+    """What the library raises, as the sentence that it carries; a page of what was replaced begins anew."""
     try:
         yield
+    except session.Replaced:
+        st.rerun()
     except (ValueError, OSError) as error:
         st.error(str(error))
 

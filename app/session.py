@@ -54,6 +54,10 @@ class Checkpoint:
     recipe: str = ""
 
 
+class Replaced(ValueError):
+    """While a page was made of a checkpoint, another one took its folder: what is listed now is not what was then."""
+
+
 class Pick(NamedTuple):
     """Which image: `image`, of the test split, or `sample`, drawn from the model at that test image's code.
 
@@ -208,11 +212,18 @@ def checkpoints() -> dict[str, Checkpoint]:
     places, problems = folders()
     for folder in (folder for root in places for folder in shelf.find(root)):
         name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
-        stamps = tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()) if file.is_file())
-        found[name] = replace(read_checkpoint(str(folder), stamps), name=name)
+        found[name] = replace(read_checkpoint(str(folder), folder_stamp(folder)), name=name)
     for url, problem in problems.items():
         found[url] = Checkpoint(url, Path(url), problem=problem)
     return found
+
+
+def folder_stamp(folder: Path) -> tuple[int, ...]:
+    """What changes with a folder's files, and with the folder itself: another one may have files of equal stamps."""
+    with suppress(FileNotFoundError, NotADirectoryError):  # it was removed since it was listed
+        files = sorted((entry.name, entry.stat()) for entry in os.scandir(folder) if entry.is_file())
+        return (folder.stat().st_ino, *(n for _, file in files for n in (file.st_mtime_ns, file.st_ino)))
+    return ()
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -222,9 +233,10 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 
     path = Path(folder)
     try:
-        config, metrics, digest = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
+        contents = shelf.read(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
+    config, metrics, digest = contents.config, contents.metrics, contents.digest
     try:
         label = recipes.label(config)
     except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
@@ -244,9 +256,12 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def model(digest: str, _folder: Path) -> "VAE":
-    from vaecore import load
+    from vaecore import checkpoints
 
-    return load(_folder)
+    try:
+        return checkpoints.load(_folder, digest=digest)
+    except checkpoints.Replaced as error:
+        raise Replaced(str(error)) from None
 
 
 def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
@@ -258,7 +273,7 @@ def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
 def stored_analysis(digest: str, stamp: tuple[int, ...], _folder: Path) -> "dict[str, Tensor]":
     from vaecore.checkpoints import read_analysis
 
-    return read_analysis(_folder)
+    return read_analysis(_folder, digest=digest)
 
 
 def stamp(digest: str, folder: Path) -> tuple[int, ...]:
