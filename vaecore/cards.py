@@ -87,9 +87,12 @@ def learned(results: dict | None) -> list[str]:
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
         lines += ["", part["protocol"], *(["", "| measure | value |", "| --- | --- |"] if values else [])]
         lines += [f"| {name} | {value} |" for name, value in values.items()]
+        lines += [f"\n–: {reason}" for reason in dict.fromkeys(row.get("reason") for row in part.get("rows", ())) if reason]
     return lines
 
 
 def accuracy(row: dict) -> str:
-    """The mean of the runs, and their standard deviation where there are several."""
+    """The mean of the runs, and their standard deviation where there are several; a dash where there is none."""
+    if row["mean"] is None:
+        return "–"
     return f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["std"] is not None else "")

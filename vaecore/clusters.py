@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaecore.distinct import must_differ
+
 RULES = ("majority", "closest")
 
 
@@ -33,7 +35,7 @@ class KMeansFit:
 def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
     """scikit-learn's K-means of codes [N, D], with the settings of the paper's code, all explicit.
 
-    Raises ValueError where there are fewer different codes than clusters.
+    Raises ValueError where the codes are all the same, or fewer of them are different than there are clusters.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -41,12 +43,15 @@ def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
     found = must_be_codes(codes)
     if not 1 <= clusters <= len(found):
         raise ValueError(f"{clusters} clusters of {len(found):,} codes: it must be from 1 to the number of codes.")
+    if clusters > 1:
+        must_differ(found, "K-means")
     settings = {"init": "k-means++", "n_init": 10, "max_iter": 300, "tol": 1e-4, "algorithm": "lloyd"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # what it warns of is an error below
         fitted = KMeans(clusters, random_state=seed, **settings).fit(found)
     if not np.bincount(fitted.labels_, minlength=clusters).all():
-        raise ValueError(f"The codes fall together: there are fewer than {clusters} different ones to cluster.")
+        must_differ(found, f"K-means with K = {clusters}", clusters)
+        raise ValueError(f"K-means leaves some of its {clusters} clusters empty: ask for fewer.")
     return KMeansFit(fitted.cluster_centers_, fitted.labels_.astype(np.int64))
 
 
