@@ -68,6 +68,14 @@ def test_the_two_rules_of_labelling_differ_where_they_should() -> None:
         assert vaecore.evaluation.kmeans_accuracy(LINE, LABELS, LINE, LABELS, 2, labels=rule) == accuracy
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_clusters_do_not_depend_on_the_unit_of_the_codes(unit: float) -> None:
+    z, _ = blobs(60)
+    fit, own = learned.kmeans(z, 3), learned.kmeans(z * np.float32(unit), 3)  # whose squares float32 does not have
+    assert (fit.members == own.members).all()
+    assert (own.predict(z * np.float32(unit)) == fit.predict(z)).all()
+
+
 def test_of_equally_frequent_labels_the_smaller_counts_and_the_closest_need_be_no_member() -> None:
     fit = learned.KMeansFit(np.array([[0.0]]), np.zeros(4, int))
     codes = np.array([[-2.0], [-1.0], [1.5], [2.0]])
@@ -324,6 +332,9 @@ WRONG = {
     "from 1 to the number of codes": lambda z, y: learned.kmeans(z, 301),
     "Only 3 of the 15 codes are different, and K-means with K = 4": lambda z, y: learned.kmeans(
         np.repeat(z[:3], 5, 0), 4
+    ),
+    "codes reach 1e\\+25, where no probe learns": lambda z, y: learned.probe(
+        "linear", np.repeat(np.float32([1e25, 2]), [3, 297])[:, None], y, z[:, :1], y
     ),
     "all the same: .* so that K-means": lambda z, y: learned.kmeans(np.full((20, 3), 0.1, np.float32), 2),
     "all the same: .* so that a probe": lambda z, y: learned.probe("knn", 0 * z, y, z, y),

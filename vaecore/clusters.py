@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaecore.distinct import must_differ
+from vaecore.distinct import SAFE, must_differ
 
 RULES = ("majority", "closest")
 
@@ -94,7 +94,8 @@ def must_be_codes(codes: ArrayLike) -> np.ndarray:
         raise ValueError(f"codes have shape {list(found.shape)}; it must be [N, D], with N at least 1.")
     if not np.isfinite(found).all():
         raise ValueError("The codes hold values that are not finite numbers.")
-    return found
+    # Beyond these the squares of float32 are infinite or zero, and all distances with them.
+    return found if 1 / SAFE < np.abs(found).max() < SAFE else found.astype(np.float64)
 
 
 def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:

@@ -4,6 +4,8 @@ import numpy as np
 
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of the same image's codes in batches of other sizes
 
+SAFE = 1e9  # the squares of codes up to it, and from its inverse on, are float32's
+
 
 def must_differ(codes: np.ndarray, what: str, least: int = 2) -> None:
     """ValueError where codes [N, D] are all the same but for rounding, or fewer than `least` of them are different.

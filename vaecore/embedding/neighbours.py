@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaecore.distinct import must_differ
+from vaecore.distinct import SAFE, must_differ
 
 METHODS = ("tsne", "umap")
 FEWEST, MOST = 50, 10_000  # points
 NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
-SAFE = 1e9  # the squares of distances up to it, and from its inverse on, are float32's
 NEIGHBOURS, PERPLEXITY, ITERATIONS, EPOCHS = 15, 30.0, 1000, 500
 STEPS = {"tsne": ITERATIONS, "umap": EPOCHS}
 

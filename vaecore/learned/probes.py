@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaecore.clusters import must_be_codes, must_be_labels
-from vaecore.distinct import must_differ
+from vaecore.distinct import SAFE, must_differ
 
 Labelled = tuple[ArrayLike, ArrayLike]  # codes [N, D] and labels [N]
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -40,6 +40,8 @@ def probe(
     if (y == y[0]).all():
         raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
     must_differ(z, "a probe")
+    if (reach := np.abs(z).max()) > SAFE:
+        raise ValueError(f"The codes reach {reach:.3g}, where no probe learns: this encoder's means have gone astray.")
     if kind == "linear":
         others = must_be_codes(z if valid is None else valid[0])
         classify = linear(z, y, seed, (others, must_be_labels(y if valid is None else valid[1], len(others))))
