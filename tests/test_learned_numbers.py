@@ -13,9 +13,9 @@ from torch.distributions import Normal, kl_divergence
 
 import vaecore
 from vaecore import checkpoints, learned
-from vaecore.learned import accuracies
 from vaecore.__main__ import main
 from vaecore.evaluation import encode
+from vaecore.learned import accuracies
 from vaecore.priors import StandardNormal
 
 # Two clusters on a line, around 0 and 10. In the left one most members are 1, and the closest to its centre is a 2.
@@ -256,7 +256,7 @@ def test_a_collapsed_encoder_keeps_its_other_numbers(tmp_path: Path, capsys: pyt
     card = (dead / "README.md").read_text()
     assert "| knn, 40 labels | – |" in card
     assert card.count("–: The codes are all the same") == 2
-    assert "name: \"NLL\"" in card
+    assert 'name: "NLL"' in card
     assert "K-means accuracy" not in card
     tables = run(capsys, "bench", "learned", dead)
     for part in ("clustering", "probes"):

@@ -87,7 +87,9 @@ def learned(results: dict | None) -> list[str]:
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
         lines += ["", part["protocol"], *(["", "| measure | value |", "| --- | --- |"] if values else [])]
         lines += [f"| {name} | {value} |" for name, value in values.items()]
-        lines += [f"\n–: {reason}" for reason in dict.fromkeys(row.get("reason") for row in part.get("rows", ())) if reason]
+        lines += [
+            f"\n–: {reason}" for reason in dict.fromkeys(row.get("reason") for row in part.get("rows", ())) if reason
+        ]
     return lines
 
 

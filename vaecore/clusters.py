@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaecore.distinct import SAFE, must_differ
+from vaecore.inputs import array_of
 
 RULES = ("majority", "closest")
 
@@ -89,7 +90,7 @@ def confusion(assigned: ArrayLike, labels: ArrayLike, clusters: int, classes: in
 
 
 def must_be_codes(codes: ArrayLike) -> np.ndarray:
-    found = np.asarray(codes)
+    found = array_of(codes)
     if found.ndim != 2 or not len(found):
         raise ValueError(f"codes have shape {list(found.shape)}; it must be [N, D], with N at least 1.")
     if not np.isfinite(found).all():
@@ -104,6 +105,8 @@ def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:
     found = np.asarray(labels)
     if found.shape != (count,):
         raise ValueError(f"labels have shape {list(found.shape)}; there are {count:,} codes.")
+    if not (np.issubdtype(found.dtype, np.number) and (found == np.round(found)).all()):
+        raise ValueError(f"The labels, of type {found.dtype}, are not all whole numbers; they number classes from 0.")
     if len(found) and found.min() < 0:
         raise ValueError(f"The labels go down to {found.min()}; they number classes, of which none is negative.")
     return found.astype(np.int64)

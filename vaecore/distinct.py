@@ -1,4 +1,4 @@
-"""Whether codes differ from one another: what maps, clusters and probes of codes need, and a collapsed encoder lacks."""
+"""Whether codes differ from one another: maps, clusters and probes need it, and a collapsed encoder lacks it."""
 
 import numpy as np
 

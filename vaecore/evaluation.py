@@ -10,6 +10,7 @@ from torch import Tensor
 from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
+from vaecore.inputs import images_of
 from vaecore.vae import VAE, divergence
 
 
@@ -60,7 +61,7 @@ def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> 
     Returns:
         [B] nats.
     """
-    return bounds(vae, x, samples, chunk).log_evidence
+    return bounds(vae, images_of(vae, x), samples, chunk).log_evidence
 
 
 @torch.no_grad()
@@ -72,14 +73,14 @@ def active_units(vae: VAE, images: Tensor, threshold: float = 0.01) -> Tensor:
 @torch.no_grad()
 def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
     """Means and standard deviations of q(z|x), each [N, D]."""
-    parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
+    parts = [vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk)]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
 @torch.no_grad()
 def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) -> Tensor:
     """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
-    posteriors = (vae.posterior(x.to(vae.device)) for x in images.split(chunk))
+    posteriors = (vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk))
     return torch.cat([divergence(q, vae.prior(), *draw(q, samples)) for q in posteriors]).cpu()
 
 
@@ -116,6 +117,7 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
 
     For a 2-D latent space the evidence and the gaps are exact (quadrature) on `exact_images` images drawn by `seed`.
     """
+    images = images_of(vae, images)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
         found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecore.distinct import SAFE, must_differ
+from vaecore.inputs import array_of
 
 METHODS = ("tsne", "umap")
 FEWEST, MOST = 50, 10_000  # points
@@ -38,6 +39,7 @@ def embed(
 
     Raises ValueError for codes that have no map: two-dimensional, not finite, or fewer than 50 different ones.
     """
+    codes = torch.from_numpy(array_of(codes))
     check(codes, method, seed)
     values, back = distinct(codes)
     report = on_event or (lambda event: None)
