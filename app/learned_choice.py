@@ -134,7 +134,6 @@ def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: st
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
-    st.info("The images are not on this computer: without them nothing can be encoded, and there is no map to draw.")
+    st.info(f"{session.absence(checkpoint)}: without them nothing can be encoded, and there is no map to draw.")
     st.markdown(sentence)
-    if checkpoint.dataset and session.can_download(checkpoint.dataset):
-        panels.download(checkpoint.dataset)
+    panels.download(checkpoint.dataset)

@@ -4,6 +4,7 @@ import json
 
 from vaecore.model_index import model_index
 from vaecore.recipes import find_recipe, label
+from vaecore.text import counted
 
 BROUGHT = (
     "Brought from elsewhere: what is said of training and evaluation is its maker's claim, unless it was redone here."
@@ -18,7 +19,7 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
     front = ["---", "library_name: vaescope", *([] if brought else ["license: mit"]), "tags: [vae, vaescope]"]
     if config["dataset"]:
         front.append(f"datasets: [{yaml_word(config['dataset'])}]")
-    title = f"{label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}"
+    title = f"{label(config)} of {counted(config['latent_dim'], 'latent dimension')} on {config['dataset'] or 'images'}"
     front += model_index(title, config["dataset"], metrics)
     options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
     about = [

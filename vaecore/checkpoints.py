@@ -37,6 +37,7 @@ from vaecore.safefiles import (
     File,
     cache,
     checked,
+    must_be_text,
     read_header,
     read_json,
     read_tensors,
@@ -96,6 +97,7 @@ def save(
 
 def must_be_savable(vae: VAE, folder: Path) -> None:
     """ValueError where `save` could not write `vae` as the new folder."""
+    must_be_text(folder)
     if vae.config is None:
         raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
     if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):

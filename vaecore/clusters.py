@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from vaecore.distinct import SAFE, must_differ
 from vaecore.inputs import array_of
+from vaecore.text import counted
 
 RULES = ("majority", "closest")
 
@@ -29,7 +30,9 @@ class KMeansFit:
 
         found = must_be_codes(codes)
         if found.shape[1] != self.centres.shape[1]:
-            raise ValueError(f"The codes have {found.shape[1]} dimensions, and the centres {self.centres.shape[1]}.")
+            raise ValueError(
+                f"The codes have {counted(found.shape[1], 'dimension')}, and the centres {self.centres.shape[1]}."
+            )
         return pairwise_distances_argmin(found, self.centres).astype(np.int64)
 
 

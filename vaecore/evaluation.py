@@ -11,6 +11,7 @@ from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
 from vaecore.inputs import images_of
+from vaecore.text import counted
 from vaecore.vae import VAE, divergence
 
 
@@ -124,7 +125,8 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
     mean, variance = moments(*encode(vae, images))
     results = {
-        "protocol": f"{len(images):,} images; K = {samples} draws of q(z|x) for each, seed {seed}; nats per image",
+        "protocol": f"{counted(len(images), 'image')}; K = {samples} draws of q(z|x) for each, seed {seed}; "
+        "nats per image",
         "ELBO": reconstruction - kl,
         "reconstruction E_q[log p(x|z)]": reconstruction,
         "KL(q(z|x) || p(z))": kl,
@@ -143,7 +145,7 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     drawn = images[order[:exact_images].to(images.device)]
     gap = exact.split_gap(vae, drawn)
-    results["protocol"] += f"; exact values on {len(drawn)} images drawn by the seed"
+    results["protocol"] += f"; exact values on {counted(len(drawn), 'image')} drawn by the seed"
     return results | {
         "exact log p(x)": float(gap.log_evidence.mean()),
         "exact ELBO": float(gap.elbo.mean()),

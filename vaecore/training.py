@@ -19,6 +19,7 @@ from vaecore.objectives import Batch
 from vaecore.parallel import Workers
 from vaecore.recipes import Phase, Recipe, Stage, find_recipe
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
+from vaecore.text import a
 from vaecore.vae import VAE
 
 
@@ -214,7 +215,7 @@ def diverged(epoch: int, rates: dict, why: str) -> Diverged:
 def in_short(error: ValueError) -> str:
     """torch's refusal of a distribution's parameter, without the tensor that it prints."""
     found = re.match(r"Expected parameter (\w+) .* of distribution (\w+)", str(error))
-    return f"{found[1]} of a {found[2]} is no longer a number" if found else str(error).split(":")[0]
+    return f"{found[1]} of {a(found[2])} is no longer a number" if found else str(error).split(":")[0]
 
 
 @torch.no_grad()

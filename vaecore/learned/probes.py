@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from vaecore.clusters import must_be_codes, must_be_labels
 from vaecore.distinct import SAFE, must_differ
+from vaecore.text import counted
 
 Labelled = tuple[ArrayLike, ArrayLike]  # codes [N, D] and labels [N]
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -36,7 +37,9 @@ def probe(
     z, test = must_be_codes(train_codes), must_be_codes(test_codes)
     y, truth = must_be_labels(train_labels, len(z)), must_be_labels(test_labels, len(test))
     if z.shape[1] != test.shape[1]:
-        raise ValueError(f"The training codes have {z.shape[1]} dimensions and the test codes {test.shape[1]}.")
+        raise ValueError(
+            f"The training codes have {counted(z.shape[1], 'dimension')} and the test codes {test.shape[1]}."
+        )
     if (y == y[0]).all():
         raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
     must_differ(z, "a probe")
