@@ -229,8 +229,7 @@ def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
     x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
     shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
     roomy = gaussian.scale.min() > 0.02 * side  # else thick lines of three small ellipses would run together
-    dash = "solid" if gaussian.dash == "dash" and not roomy else gaussian.dash
-    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": dash}
+    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash}
     return [
         go.Scatter(line={"color": casing(gaussian.colour), "width": 4 if roomy else 0}, showlegend=False, **shared),
         go.Scatter(line=line, name=gaussian.name, **shared),

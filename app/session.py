@@ -370,6 +370,17 @@ def images(checkpoint: Checkpoint) -> "tuple[Tensor | None, str]":
     return found, ""
 
 
+def absence(checkpoint: Checkpoint) -> str:
+    """Why the test images of a checkpoint cannot be used, as the beginning of a sentence."""
+    from vaecore.datasets import NAMES, is_available
+
+    if not checkpoint.dataset:
+        return "This checkpoint names no data set"
+    if checkpoint.dataset in NAMES and is_available(checkpoint.dataset):
+        return f"The images of {checkpoint.dataset} do not fit this checkpoint"
+    return "The images are not on this computer"
+
+
 def can_download(dataset: str) -> bool:
     from vaecore.datasets import NAMES, is_available
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
 from vaecore.recipes import RECIPES
+from vaecore.safefiles import must_be_text
+from vaecore.text import counted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     keep_freed_memory()
     try:
+        must_be_names(options)
         result = options.run(options)
     except (ValueError, OSError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
@@ -29,6 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     if result is not None:  # of several processes that train one model the first speaks
         print(result if isinstance(result, str) else json.dumps(result, indent=2, allow_nan=False))
     return 0
+
+
+def must_be_names(options: argparse.Namespace) -> None:
+    """ValueError, before any work, for names that are not UTF-8: no card could hold them."""
+    for value in vars(options).values():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                must_be_text(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -274,7 +285,7 @@ def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those wh
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{threads} CPU thread{'s' * (threads > 1)}, {platform.machine()}"
+    return f"{counted(threads, 'CPU thread')}, {platform.machine()}"
 
 
 class Both:

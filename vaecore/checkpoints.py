@@ -36,6 +36,7 @@ from vaecore.safefiles import (
     BadFile,
     File,
     cache,
+    must_be_text,
     read_header,
     read_json,
     read_tensors,
@@ -114,6 +115,7 @@ def copy_into(folder: Path, source: Path) -> None:
 
 def must_be_savable(vae: VAE, folder: Path) -> None:
     """ValueError where `save` could not write `vae` as the new folder."""
+    must_be_text(folder)
     if vae.config is None:
         raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
     if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):

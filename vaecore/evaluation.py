@@ -11,6 +11,8 @@ from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
 from vaecore.eval_mode import in_eval_mode
+from vaecore.inputs import images_of
+from vaecore.text import counted
 from vaecore.vae import VAE, divergence
 
 
@@ -63,7 +65,7 @@ def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> 
     Returns:
         [B] nats.
     """
-    return bounds(vae, x, samples, chunk).log_evidence
+    return bounds(vae, images_of(vae, x), samples, chunk).log_evidence
 
 
 @in_eval_mode
@@ -77,7 +79,7 @@ def active_units(vae: VAE, images: Tensor, threshold: float = 0.01) -> Tensor:
 @torch.no_grad()
 def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
     """Means and standard deviations of q(z|x), each [N, D]."""
-    parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
+    parts = [vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk)]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
@@ -85,7 +87,7 @@ def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]
 @torch.no_grad()
 def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) -> Tensor:
     """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
-    posteriors = (vae.posterior(x.to(vae.device)) for x in images.split(chunk))
+    posteriors = (vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk))
     return torch.cat([divergence(q, vae.prior(), *draw(q, samples)) for q in posteriors]).cpu()
 
 
@@ -123,13 +125,15 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
 
     For a 2-D latent space the evidence and the gaps are exact (quadrature) on `exact_images` images drawn by `seed`.
     """
+    images = images_of(vae, images)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
         found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
     mean, variance = moments(*encode(vae, images))
     results = {
-        "protocol": f"{len(images):,} images; K = {samples} draws of q(z|x) for each, seed {seed}; nats per image",
+        "protocol": f"{counted(len(images), 'image')}; K = {samples} draws of q(z|x) for each, seed {seed}; "
+        "nats per image",
         "ELBO": reconstruction - kl,
         "reconstruction E_q[log p(x|z)]": reconstruction,
         "KL(q(z|x) || p(z))": kl,
@@ -148,7 +152,7 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     drawn = images[order[:exact_images].to(images.device)]
     gap = exact.split_gap(vae, drawn)
-    results["protocol"] += f"; exact values on {len(drawn)} images drawn by the seed"
+    results["protocol"] += f"; exact values on {counted(len(drawn), 'image')} drawn by the seed"
     return results | {
         "exact log p(x)": float(gap.log_evidence.mean()),
         "exact ELBO": float(gap.elbo.mean()),

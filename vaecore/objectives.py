@@ -12,6 +12,7 @@ from vaecore.distributions import is_diagonal
 from vaecore.pixelcnn import PixelCNN
 from vaecore.processes import averaged_kl, marginal
 from vaecore.realnvp import Coupling
+from vaecore.text import a
 from vaecore.vae import VAE
 
 
@@ -126,7 +127,7 @@ def gaussian_entropy(q: Distribution, before: Distribution, batch: Batch) -> Ten
 def pairwise_kl(q: Distribution) -> Tensor:
     """KL_k(q_i || q_j) with shape [B, B, D], nats, of diagonal Gaussians q [B, D]; ValueError for another q."""
     if not is_diagonal(q):
-        raise ValueError(f"The mutual divergence is known for diagonal Gaussians alone; q is a {type(q).__name__}.")
+        raise ValueError(f"The mutual divergence is known for diagonal Gaussians alone; q is {a(type(q).__name__)}.")
     return mutual.pairwise_kl(q.mean, q.stddev)
 
 

@@ -30,6 +30,14 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaescope"
 
 
+def must_be_text(name: object) -> None:
+    """ValueError for the name of a file or folder that is not UTF-8."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"The name {str(name)!r} is not UTF-8: rename it, or choose another.") from None
+
+
 class BadFile(ValueError):
     """A file that is missing, too large, or not what its name says."""
 

@@ -15,6 +15,7 @@ from vaecore import diagnosis, parallel
 from vaecore.averaging import Average
 from vaecore.beginning import as_images, begin, check_batch, check_settings, pick_device
 from vaecore.datasets import Dataset
+from vaecore.inputs import images_of
 from vaecore.objectives import Batch
 from vaecore.parallel import Workers
 from vaecore.recipes import Phase, Recipe, Stage, find_recipe
@@ -68,8 +69,9 @@ def fit(
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     grey, workers = getattr(train, "grey", None), parallel.current()
-    images, held_out = as_images(train) if grey is None else grey, None if valid is None else as_images(valid)
-    check_settings(vae, images, epochs, batch_size, learning_rate)
+    check_settings(vae, epochs, batch_size, learning_rate)
+    images = as_images(vae, train)
+    held_out = None if valid is None else images_of(vae, getattr(valid, "images", valid))
     check_batch(recipe, images, batch_size, workers.size)
     device = pick_device(device)
     say = on_event or (lambda event: None)

@@ -12,6 +12,7 @@ from vaecore.eval_mode import in_eval_mode
 from vaecore.exact.overview import Overview
 from vaecore.exact.patches import lattice, shifts
 from vaecore.exact.posterior import TOLERANCE, TruePosterior, centre, true_posterior
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 
@@ -136,6 +137,7 @@ class Gap:
 @torch.no_grad()
 def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE) -> Gap:
     """The exact gap of each image x [B, C, H, W] and its two parts, none of them negative."""
+    x = images_of(vae, x)
     posterior = true_posterior(vae, x, overview, tolerance)
     q = vae.posterior(x.to(posterior.overview.z))
     total, gap_error = posterior.divergence(q)

@@ -9,12 +9,15 @@ from torch.nn.functional import max_pool2d, softplus
 
 from vaecore.eval_mode import eval_mode
 from vaecore.exact.joint import CHUNK, Joint
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 
 def must_be_flat(vae: VAE) -> None:
     if (shape := tuple(vae.prior().event_shape)) != (2,):
-        raise ValueError(f"The exact posterior needs a 2-D latent space; this VAE's has {math.prod(shape)} dimensions.")
+        raise ValueError(
+            f"The exact posterior needs a 2-D latent space; this VAE's has {counted(math.prod(shape), 'dimension')}."
+        )
 
 
 class Overview:

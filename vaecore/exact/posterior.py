@@ -14,6 +14,7 @@ from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.exact.valleys import separated
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 TOLERANCE = 0.006  # nats of log p(x), within which the lattice's copies shall agree: the error is then well under 0.01
@@ -217,8 +218,7 @@ def true_posterior(
     of log p(x), takes fewer decodes where a posterior is rough; what it costs stands in `error`.
     """
     must_be_flat(vae)
-    if x.ndim != 4 or not len(x):
-        raise ValueError(f"x has shape {list(x.shape)}; it must be [B, C, H, W] with at least one image.")
+    x = images_of(vae, x)
     with torch.no_grad():
         overview = overview or Overview(vae, centre(vae.posterior(x)))
     return TruePosterior(vae, x.to(overview.z), overview, tolerance)

@@ -25,7 +25,8 @@ def measure(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, on_even
 
     Returns:
         "density": RE, KL, ELBO, MPD, STD, NLL; "clustering" and "probes": "rows" of accuracies, each with mean, std
-        and runs. Each of the three has its "protocol". Data without labels have no rows, and a sentence.
+        and runs, or, where the codes allow none, mean None and the "reason". Each of the three has its "protocol". Data
+        without labels have no rows, and a sentence.
 
     Raises ValueError, before any work, where there are too few images for what is asked.
     """
