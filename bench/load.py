@@ -62,9 +62,12 @@ async def pick(visitor: Visitor, rng: random.Random) -> float | None:
 
 async def strip(visitor: Visitor, rng: random.Random) -> float | None:
     """Press a small image: of the strip, of the nearest codes, or of the worst."""
-    key = rng.choice(("-strip", "-nearest", "-worst"))
-    found = visitor.find("bidi_component", key)
-    return await chosen(visitor, key, rng.choice(json.loads(found[0].json)["indices"])) if found else None
+    there = {key: visitor.find("bidi_component", key) for key in ("-strip", "-nearest", "-worst")}
+    keys = [key for key, found in there.items() if found]
+    if not keys:
+        return None
+    key = rng.choice(keys)
+    return await chosen(visitor, key, rng.choice(json.loads(there[key][0].json)["indices"]))
 
 
 async def chosen(visitor: Visitor, key: str, index: int) -> float | None:
