@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaecore.text import a
 from vaecore.vae import VAE
 
 GROWN = 1e3  # no weight of a sound network comes near
@@ -15,7 +16,7 @@ GROWN = 1e3  # no weight of a sound network comes near
 def in_short(error: ValueError) -> str:
     """torch's refusal of a distribution's parameter, without the tensor that it prints."""
     found = re.match(r"Expected parameter (\w+) .* of distribution (\w+)", str(error))
-    return f"{found[1]} of a {found[2]} is out of its range" if found else str(error).split(":")[0]
+    return f"{found[1]} of {a(found[2])} is out of its range" if found else str(error).split(":")[0]
 
 
 def cause_in_gradients(vae: VAE) -> str:
