@@ -141,8 +141,13 @@ def test_a_mean_pixel_by_pixel_draws_from_a_generator_of_its_own(name: str) -> N
 def test_models_are_read_while_the_generator_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Building draws weights; and who holds it asks for no model, which another may be reading who waits for it."""
     owned, asked = [], []
-    load, model = vaecore.load, session.model
-    monkeypatch.setattr(vaecore, "load", lambda folder: owned.append(session._computing._is_owned()) or load(folder))
+    load, model = shelf_of.load, session.model
+
+    def watched(*args: object, **names: object) -> vaecore.VAE:
+        owned.append(session._computing._is_owned())
+        return load(*args, **names)
+
+    monkeypatch.setattr(shelf_of, "load", watched)
     monkeypatch.setattr(session, "model", lambda *args: asked.append(session._computing._is_owned()) or model(*args))
     for cache in (model, session.codes, session.overview, session.look, holes._problem):
         cache.clear()
@@ -189,8 +194,8 @@ def crowded(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_a_long_listing_is_looked_at_once_for_all(crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, looked = [], []
-    digest, stamps = shelf_of.digest, session.folder_stamp
-    monkeypatch.setattr(shelf_of, "digest", lambda folder: read.append(folder) or digest(folder))
+    read_one, stamps = shelf_of.read, session.folder_stamp
+    monkeypatch.setattr(shelf_of, "read", lambda folder: read.append(folder) or read_one(folder))
     monkeypatch.setattr(session, "folder_stamp", lambda folder: looked.append(folder) or stamps(folder))
     monkeypatch.setattr(session, "LOOKED", 1e6)
     assert [len(found) for found in together(session.checkpoints)] == [600] * 3

@@ -4,6 +4,7 @@ Public functions pass what they are given through here, so that no array of anot
 """
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ FARTHEST = 16.0  # a Gaussian's samples, and standardised images, stay below it;
 
 
 def images_of(vae: nn.Module, images: Any, least: int = 1) -> Tensor:  # noqa: ANN401
-    """`images` [N, C, H, W] as a tensor of the VAE's type, from floats of any width, truth values, or a numpy array.
+    """`images` [N, C, H, W] as a tensor of the encoder's type, from floats of any width, truth values, or an array.
 
     Raises ValueError for another shape than the VAE's, fewer than `least` images, whole numbers (which may mean 0 to
     255 or 0 and 1), values that are not finite, and those outside [0, 1], unless p(x|z) is a density of any real
@@ -33,8 +34,8 @@ def images_of(vae: nn.Module, images: Any, least: int = 1) -> Tensor:  # noqa: A
     return found
 
 
-def batch_of(vae: nn.Module, images: Any) -> Tensor:  # noqa: ANN401
-    """As `images_of`, without a look at the values: for the inside of loops."""
+def batch_of(vae: nn.Module, images: Any, part: nn.Module | None = None) -> Tensor:  # noqa: ANN401
+    """As `images_of`, without a look at the values, for the inside of loops; of the type of `part`, else the encoder."""
     found = tensor_of(images, "The images")
     if not (found.is_floating_point() or found.dtype == torch.bool):
         raise ValueError(
@@ -46,17 +47,23 @@ def batch_of(vae: nn.Module, images: Any) -> Tensor:  # noqa: ANN401
     shape = vae.config and list(vae.config["data_shape"])
     if shape and shape != list(found.shape[1:]):
         raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(found.shape[1:])}.")
-    return found.to(vae.dtype)
+    return found.to(float_type(part or vae.encoder))
+
+
+def float_type(part: nn.Module) -> torch.dtype:
+    """The type of a part's floats, which it takes its input in: the two halves of a stranger's VAE may differ."""
+    floats = (each.dtype for each in chain(part.parameters(), part.buffers()) if each.is_floating_point())
+    return next(floats, torch.get_default_dtype())
 
 
 def points_of(vae: nn.Module, z: Any) -> Tensor:  # noqa: ANN401
-    """`z` [N, D] as a tensor of the VAE's type, from real numbers of any type, or a numpy array."""
+    """`z` [N, D] as a tensor of the decoder's type, from real numbers of any type, or a numpy array."""
     found = tensor_of(z, "The points z")
     size = vae.config and vae.config["latent_dim"]
     if found.is_complex() or found.ndim != 2 or (size and found.shape[1] != size):
         shape = f"shape {list(found.shape)} and type {kind(found)}"
         raise ValueError(f"The points z have {shape}; they must be real numbers [N, {size or 'D'}].")
-    return found.to(vae.dtype)
+    return found.to(float_type(vae.decoder))
 
 
 def array_of(codes: Any) -> np.ndarray:  # noqa: ANN401
@@ -87,7 +94,7 @@ def kind(values: Tensor) -> str:
 def is_real(vae: nn.Module) -> bool:
     """Whether p(x|z) is a density of any real pixels, as a Gaussian is, and not of those in [0, 1] alone."""
     with torch.no_grad():
-        support = vae.likelihood(torch.zeros(1, *vae.prior().event_shape, device=vae.device, dtype=vae.dtype)).support
+        support = vae.likelihood(torch.zeros(1, *vae.prior().event_shape, device=vae.device)).support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support is constraints.real

@@ -48,7 +48,7 @@ class VAE(nn.Module):
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
-        x = batch_of(self, x)
+        x = batch_of(self, x, self.decoder)
         xs = x.expand(*z.shape[:-1], *x.shape[1:]).reshape(-1, *x.shape[1:])
         return self.likelihood(z.reshape(-1, z.shape[-1])).log_prob(xs).reshape(z.shape[:-1])
 
@@ -77,12 +77,6 @@ class VAE(nn.Module):
     @property
     def device(self) -> torch.device:
         return next(chain(self.parameters(), self.buffers())).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of its floats: what images and points are taken to."""
-        floats = (part.dtype for part in chain(self.parameters(), self.buffers()) if part.is_floating_point())
-        return next(floats, torch.get_default_dtype())
 
     @property
     def differentiable(self) -> bool:
