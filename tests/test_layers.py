@@ -49,3 +49,13 @@ def test_imports_point_down_and_the_library_knows_no_screen(file: Path) -> None:
 def test_importing_the_library_and_the_figures_costs_nothing() -> None:
     code = "import sys, vaecore; assert not {'torch', 'sklearn', 'pooch', 'tqdm'} & set(sys.modules), 'heavy'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_shapes_of_a_mixture_are_known_without_torchs_compiler() -> None:
+    """Some operations without memory import 800 modules of it, for which the first page would wait."""
+    code = (
+        "import json, sys; from vaecore import checkpoints; options = {'net': 'small'}\n"
+        "held = {'recipe': 'rme', 'data_shape': [1, 8, 8], 'latent_dim': 2, 'options': options}\n"
+        "checkpoints.shapes(json.dumps(held)); assert 'sympy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

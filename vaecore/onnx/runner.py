@@ -61,6 +61,7 @@ class Runner:
         )
         os.set_blocking(self.child.stdin.fileno(), False)
         weakref.finalize(self, end, self.child)
+        threading.Thread(target=self.child.wait, daemon=True, name="bury").start()  # one that was killed is no zombie
         for graph in self.graphs:
             self.send(struct.pack("!Q", len(graph)) + graph)
         self.status()
