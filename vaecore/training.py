@@ -16,7 +16,8 @@ from vaecore.beginning import as_images, begin, check_batch, check_settings, pic
 from vaecore.datasets import Dataset
 from vaecore.objectives import Batch
 from vaecore.parallel import Workers
-from vaecore.recipes import Phase, Recipe, Stage, find_recipe
+from vaecore.protocols import Plateau
+from vaecore.recipes import Phase, Recipe, Stage, find_recipe, is_short
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
 from vaecore.vae import VAE
 
@@ -82,18 +83,27 @@ def fit(
     plan = planned(stages, epochs)
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
-    average = None if recipe.averaging is None else Average(vae, recipe.averaging)
+    average = None if recipe.averaging is None else Average(vae, recipe.averaging, warmed=is_short(vae))
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
     settings |= {"config": vae.config, "recipe": recipe.name, "images": len(images)}
     settings |= {"dataset": getattr(train, "name", None)} | ({"processes": workers.size} if workers.size > 1 else {})
+    if held_out is None and any(stage.plateau for stage in stages):
+        raise ValueError("This protocol halves its rate where the validation ELBO rests: give `valid` images.")
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
     with torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
-            rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size, "workers": workers}
+            rate = stage.learning_rate * factor
+            if stage.plateau is not None:
+                steps = epoch * -(-len(images) // batch_size)
+                rate = rested(stage.plateau, rate * stage.plateau.decay**steps, run, optimisers)
+                if rate is None:
+                    settings |= {"note": f"ended by its plateaus after {epoch} of {epochs} epochs"}
+                    break
+            rates = {"learning_rate": rate, "batch_size": batch_size, "workers": workers, "epochs": epochs}
             rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch, "average": average}
             train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
@@ -115,6 +125,22 @@ def fit(
     if folder is not None and workers.first:
         finish(Path(folder), vae, run, settings | {"device": device.type}, last)
     return run.history
+
+
+def rested(plateau: Plateau, rate: float, run: Run, optimisers: dict) -> float | None:
+    """The rate of the next epoch, with a fresh Adam where it was halved just now; None where the training ends.
+
+    The history alone says it, so that a resumed run needs nothing more.
+    """
+    bounds = [event["valid_elbo"] for event in run.history]
+    halvings = plateau.halvings(bounds)
+    rate *= 0.5**halvings
+    if plateau.ends(halvings, rate):
+        return None
+    if halvings > plateau.halvings(bounds[:-1]):
+        for optimiser in optimisers.values():
+            optimiser.state.clear()
+    return rate
 
 
 def averaged(average: Average | None) -> AbstractContextManager:
@@ -160,10 +186,12 @@ def one_epoch(
     for step, batch in enumerate(batches):
         mine = workers.share(batch)
         x = images[mine].to(vae.device, non_blocking=True)
-        now = Batch(x.bernoulli() if rates["binarise"] else x, epoch * len(batches) + step, epoch)
+        now = Batch(x.bernoulli() if rates["binarise"] else x, epoch * len(batches) + step, epoch, rates["epochs"])
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
-            optimiser.param_groups[0]["lr"] = rates["learning_rate"]
+            optimiser.param_groups[0]["lr"] = rates["learning_rate"] * (
+                stage.plateau.decay**step if stage.plateau else 1
+            )
             try:
                 settle(vae, phase, now, workers if step == 0 else Workers())
                 objective = phase.objective(vae, now)
@@ -174,7 +202,7 @@ def one_epoch(
                 raise diverged(epoch, rates, in_short(error)) from None
             climb(objective * (len(mine) / len(batch)), phase, optimiser, workers)
         if rates["average"] is not None:
-            rates["average"].follow()
+            rates["average"].follow(now.iteration)
         total += objective.detach() * len(mine)
         done = {"step": step + 1, "steps": len(batches), "epoch": epoch + 1, "objective": objective.detach()}
         say({"event": "step", **done})
