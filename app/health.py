@@ -122,5 +122,5 @@ def reconstructed(checkpoint: Checkpoint, indices: tuple[int, ...]) -> np.ndarra
 def _reconstructed(digest: str, indices: tuple[int, ...], _checkpoint: Checkpoint) -> np.ndarray:
     x = session.images(_checkpoint)[0][list(indices)]
     vae = session.model(digest, _checkpoint.folder)
-    with session.computing():
+    with session.evaluating():
         return vae.likelihood(vae.posterior(x).mean).mean.numpy()

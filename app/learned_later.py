@@ -5,6 +5,7 @@ and is drawn anew when it has ended.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from app.holes import Report
 
 POLL = 0.7  # seconds, and only while something is being computed
 MOST = 100  # pieces of work that are remembered
+FAILED = 10.0  # seconds for which a failure stands: all parts of a page that ask for the same work hear of the same one
 
 _turn = threading.Lock()  # one piece of work at a time: two would only share the same cores
 
@@ -26,6 +28,11 @@ class Work:
     done: bool = False
     value: object = None
     error: Exception | None = None
+    ended: float = 0.0
+
+    @property
+    def stale(self) -> bool:
+        return self.error is not None and time.monotonic() - self.ended > FAILED
 
 
 @st.cache_resource(show_spinner=False)
@@ -36,17 +43,17 @@ def _shelf() -> dict[tuple, Work]:
 def fetch(key: tuple, compute: Callable[[Report], object]) -> Work:
     """The work of that key, begun if it is new; `compute` gets a function that takes the share that is done.
 
-    What failed with a sentence raises it, and is tried again the next time.
+    What failed with a sentence raises it, and is tried again a while later: tried at once, a page of which two parts
+    ask for it would never come to rest.
     """
     shelf = _shelf()
-    if key not in shelf:
+    if key not in shelf or shelf[key].stale:
         while len(shelf) >= MOST:
             shelf.pop(next(iter(shelf)))
         shelf[key] = Work()
         threading.Thread(target=run, args=(shelf[key], compute), daemon=True).start()
     found = shelf[key]
     if found.error:
-        del shelf[key]
         raise found.error
     return found
 
@@ -60,7 +67,7 @@ def run(work: Work, compute: Callable[[Report], object]) -> None:
             work.value = compute(report)
         except Exception as error:  # it is raised where the work is asked for
             work.error = error
-        work.done = True
+        work.ended, work.done = time.monotonic(), True
 
 
 @st.fragment(run_every=POLL)

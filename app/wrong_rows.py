@@ -10,6 +10,7 @@ from app import choices, figures_learned, learned_later, panels, rows, session, 
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 from app.wrong_words import STYLE, caption, number, sentence, table, title
+from vaecore.text import a
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
     widgets.latent_map(checkpoint.digest, pick, look.frame, choose, besides)
     if whole := wrong.family(checkpoint.digest, checkpoint):
         st.caption(
-            f"This encoder's q(z|x) is a {whole}: its gap has no two parts, because it may come nearer to p(z|x) than "
+            f"This encoder's q(z|x) is {a(whole)}: its gap has no two parts, because it may come nearer to p(z|x) than "
             "the best diagonal Gaussian, so only the whole gap is offered."
         )
 
@@ -90,7 +91,8 @@ def unknown(checkpoint: Checkpoint, codes: Codes, kind: str) -> str:
     if kind in EXACT:
         return "no exact gap has been computed yet."
     if session.images(checkpoint)[0] is None:
-        return f"the images are not on this computer, and no {MEASURED[kind].name} is stored with the checkpoint."
+        absence = session.absence(checkpoint).replace("T", "t", 1)
+        return f"{absence}, and no {MEASURED[kind].name} is stored with the checkpoint."
     return "this q(z|x) is refined step by step for each image, too long for a page; the job beneath computes it."
 
 
@@ -114,7 +116,7 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
             worst(checkpoint, codes, kind, pick)
             surprise(button, wrong.among(found, codes.labels, st.session_state[OF]), pick)
         else:
-            st.caption("The images are not on this computer, so that the worst cannot be shown, only their numbers.")
+            st.caption(f"{session.absence(checkpoint)}, so that the worst cannot be shown, only their numbers.")
         by_label(checkpoint, kind, whole, single)
     elif add_duration is None:
         way = " Colour the map by the exact gap to have it computed." if images and chosen == LABEL else ""

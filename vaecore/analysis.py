@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vaecore import exact
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.processes import GaussianProcessEncoder
 from vaecore.vae import VAE
@@ -14,6 +15,7 @@ PORTION = 50  # images whose posteriors are integrated together
 Found = dict[str, Tensor]
 
 
+@in_eval_mode
 @torch.no_grad()
 def analyse(
     vae: VAE,

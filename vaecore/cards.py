@@ -5,6 +5,7 @@ from itertools import groupby
 
 from vaecore.model_index import model_index
 from vaecore.recipes import RECIPES, find_recipe, label, paper_of
+from vaecore.text import counted
 
 BROUGHT = (
     "Brought from elsewhere: what is said of training and evaluation is its maker's claim, unless it was redone here."
@@ -21,7 +22,7 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
     front = ["---", "library_name: vaescope", *([] if brought else ["license: mit"]), "tags: [vae, vaescope]"]
     if config["dataset"]:
         front.append(f"datasets: [{yaml_word(config['dataset'])}]")
-    title = f"{label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}"
+    title = f"{label(config)} of {counted(config['latent_dim'], 'latent dimension')} on {config['dataset'] or 'images'}"
     front += model_index(title, config["dataset"], metrics)
     options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
     about = [
@@ -104,9 +105,14 @@ def learned(results: dict | None) -> list[str]:
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
         lines += ["", part["protocol"], *(["", "| measure | value |", "| --- | --- |"] if values else [])]
         lines += [f"| {name} | {value} |" for name, value in values.items()]
+        lines += [
+            f"\n–: {reason}" for reason in dict.fromkeys(row.get("reason") for row in part.get("rows", ())) if reason
+        ]
     return lines
 
 
 def accuracy(row: dict) -> str:
-    """The mean of the runs, and their standard deviation where there are several."""
+    """The mean of the runs, and their standard deviation where there are several; a dash where there is none."""
+    if row["mean"] is None:
+        return "–"
     return f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["std"] is not None else "")

@@ -91,11 +91,13 @@ class AutoregressiveFlow(nn.Module):
 
 
 class Reflection(Steered):
-    """z -> z - 2 v (v·z) / |v|²: its own inverse, with log-determinant 0."""
+    """z -> z - 2 v (v·z) / |v|²: its own inverse, with log-determinant 0; v = 0 leaves z as it is."""
 
     def __init__(self, normal: Tensor) -> None:
         super().__init__()
-        self.unit = nn.functional.normalize(normal, dim=-1)
+        # By its largest entry first, else the squares of a small one vanish and the map is no reflection any more.
+        largest = normal.detach().abs().amax(-1, keepdim=True)
+        self.unit = nn.functional.normalize(normal / torch.where(largest > 0, largest, 1.0), dim=-1)
 
     def _call(self, z: Tensor) -> Tensor:
         return z - 2 * self.unit * (self.unit * z).sum(-1, keepdim=True)

@@ -1,8 +1,9 @@
 """How the papers train and measure: what `--protocol paper` follows (docs/protocols.md)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Plateau:
 class Paper:
     """How a paper trains and measures: what `protocol=paper` and `evaluate --protocol paper` follow.
 
-    `training` is what cards say of it; `valid` how many training images it holds out, None where we hold out ours.
+    `training` is what cards say of it; `valid` how many training images of which set it holds out, where we hold out a
+    tenth.
     """
 
     training: str
@@ -43,7 +45,7 @@ class Paper:
     binarisations: int = 1  # of the test images of a dynamically binarised set
     units_on: str = "test"  # the split that counts as active units' x
     batch_size: int = 128
-    valid: int | None = None
+    valid: Mapping[str, int] = MappingProxyType({})
 
 
 OURS = Paper("for budgets far under the papers'")
@@ -60,7 +62,7 @@ BY_MA = Paper(
     samples=4096,
     binarisations=5,
     batch_size=100,
-    valid=2000,
+    valid=MappingProxyType({"mnist": 2000, "omniglot": 2345}),
 )
 BY_TOMCZAK = Paper(
     "Adam at 5e-4 on gradients of unit norm, batches of 100, warm-up over 100 epochs, until the validation ELBO rests "

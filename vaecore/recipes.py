@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaecore import mae, objectives
 from vaecore.decoders import BernoulliDecoder, GaussianDecoder
@@ -49,15 +50,22 @@ class Phase:
 class Stage:
     """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps.
 
-    `plateau` halves the rate where the validation ELBO rests. One `unless_begun` is left out where the training begins with a trained VAE of the same encoder and decoder, which
-    has it behind it.
+    `plateau` halves the rate where the validation ELBO rests. One `unless_begun` is left out where the training begins
+    with a trained VAE of the same encoder and decoder, which has it behind it. `prior` stands in for the VAE's own in
+    what is maximised, and so in the validation.
     """
 
     share: float
     learning_rate: float
     phases: tuple[Phase, ...]
     unless_begun: bool = False
+    prior: Distribution | None = None
     plateau: Plateau | None = None
+
+    @property
+    def decay(self) -> float:
+        """What each step multiplies the learning rate by."""
+        return 1.0 if self.plateau is None else self.plateau.decay
 
 
 @dataclass(frozen=True)
@@ -309,10 +317,10 @@ def learned_prior(vae: VAE) -> tuple[Stage, ...]:
         return schedule(vae, Phase(whole), rates=PRIOR_RATES)
     if not of_prior(vae):
         raise ValueError(f"depth=0 leaves no prior to train: {strategy} training needs at least one block.")
-    plain = Phase(partial(whole, prior=StandardNormal(vae.prior.loc.numel()).to(vae.device)()), of_the_rest)
-    begun = tuple(
-        Stage(2400 * share, rate, (plain,), unless_begun=True) for share, rate in PRIOR_RATES[setting(vae, PROTOCOL)]
-    )
+    standard = StandardNormal(vae.prior.loc.numel()).to(vae.device)()
+    plain = (Phase(partial(whole, prior=standard), of_the_rest),)
+    rates = PRIOR_RATES[setting(vae, PROTOCOL)]
+    begun = tuple(Stage(2400 * share, rate, plain, unless_begun=True, prior=standard) for share, rate in rates)
     prior = (Phase(partial(objectives.prior_alone, l2=l2), of_prior),)
     rest = (Phase(whole, of_the_rest),)
     if strategy == "post-hoc":
@@ -675,7 +683,7 @@ def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any])
 
 
 def paper_of(config: Mapping[str, Any]) -> Paper:
-    """Whose protocol a checkpoint of this configuration answers to: a VAE of the learned prior's nets to that paper's."""
+    """Whose protocol a checkpoint answers to: with the nets of the learned prior's paper a VAE is that paper's too."""
     if config["recipe"] == "vae" and config["options"]["net"] in PRIOR_NETS:
         return BY_XU
     return find_recipe(config["recipe"]).protocol

@@ -12,6 +12,7 @@ from vaecore import checkpoints
 from vaecore.averaging import Average
 from vaecore.runs import LOG, SNAPSHOTS, partial_of
 from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 Event = dict
@@ -130,7 +131,7 @@ def finish_early(folder: str | Path) -> Path:
     about, tensors = found
     vae = checkpoints.rebuild(about["settings"]["config"])
     vae.load_state_dict(part(tensors, "best"))
-    note = f"ended after {about['epoch']} of {about['settings']['epochs']} epochs"
+    note = f"ended after {about['epoch']} of {counted(about['settings']['epochs'], 'epoch')}"
     run = Run(about["epoch"], about["best_epoch"], {}, about["history"])
     finish(folder, vae.eval(), run, about["settings"] | {"epochs": about["epoch"], "note": note}, part(tensors, "last"))
     return folder
