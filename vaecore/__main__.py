@@ -262,7 +262,7 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     paper = find_recipe(options.recipe).protocol if given.get("protocol", "short") != "short" else OURS
     options.batch_size = options.batch_size or paper.batch_size
     splits = ("train", "valid", "test")
-    held_out = paper.valid.get(options.dataset.removeprefix(DYNAMIC))
+    held_out = dict(paper.valid).get(options.dataset.removeprefix(DYNAMIC))
     train, valid, test = (load_dataset(options.dataset, split, options.data, valid=held_out) for split in splits)
     torch.manual_seed(options.seed)
     vae = build_with(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, given)

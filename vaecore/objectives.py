@@ -44,8 +44,8 @@ def warm_elbo(
     """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] - l2 / 2 sum w² (Xu et al. 2019, B.3).
 
     beta rises from 0.01 to 1 within `warm_up` epochs, below 1 within that share of all, and is 1 where a trained VAE
-    goes on; w are the weights of hidden layers; `prior` stands in for the VAE's own. The paper prints + Reg, but what is
-    maximised must lose by it.
+    goes on; w are the weights of hidden layers; `prior` stands in for the VAE's own. The paper prints + Reg, but
+    what is maximised must lose by it.
     """
     q = vae.posterior(batch.x)
     reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
