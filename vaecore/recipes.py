@@ -682,6 +682,11 @@ def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any])
     return {name: option.check(given.get(name, defaults[name])) for name, option in known.items()}
 
 
+def complete_options(config: Mapping[str, Any]) -> dict[str, str | float]:
+    """The options of a configuration, with the defaults of those that it does not name."""
+    return resolve_options(find_recipe(config["recipe"]), config["data_shape"], config["options"])
+
+
 def paper_of(config: Mapping[str, Any]) -> Paper:
     """Whose protocol a checkpoint answers to: with the nets of the learned prior's paper a VAE is that paper's too."""
     if config["recipe"] == "vae" and config["options"]["net"] in PRIOR_NETS:

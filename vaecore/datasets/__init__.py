@@ -77,10 +77,10 @@ def _digits(part: str) -> tuple[np.ndarray, np.ndarray]:
     return (digits.images[keep] / 16).astype(np.float32), digits.target[keep]
 
 
-def _held_out(count: int, split: str, valid: int | None) -> np.ndarray:
+def _held_out(count: int, split: str, valid: int | None = None) -> np.ndarray:
     """Indices, in file order, of the images of `count` that are `valid`, a tenth by default, or of the rest."""
     most = count // 10 if valid is None else valid
-    if not 0 < most < count:
+    if valid is not None and not 0 < valid < count:
         raise ValueError(f"valid is {valid}; it must be from 1 to {count - 1:,}, so that there are images to train on.")
     order = np.random.default_rng(0).permutation(count)
     return np.sort(order[:most] if split == "valid" else order[most:])
