@@ -399,7 +399,7 @@ def test_the_schedules_have_the_papers_proportions() -> None:
     assert owners[2:] == [owners[2], owners[0]] * 15
     assert sum(stage.share for stage in iterative[:3]) == pytest.approx(2400)
     assert [stage.share for stage in stages(training="iterative", rounds=4)[3:]] == [400] * 8  # as for StaticMNIST
-    assert [(stage.share, stage.learning_rate) for stage in stages()] == list(PRIOR_RATES)
+    assert [(stage.share, stage.learning_rate) for stage in stages()] == list(PRIOR_RATES["short"])
 
 
 def test_post_hoc_training_leaves_the_vae_as_it_is_and_raises_its_bound(plain: vaecore.VAE) -> None:

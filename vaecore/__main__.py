@@ -11,7 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
-from vaecore.recipes import RECIPES
+from vaecore.protocols import OURS
+from vaecore.recipes import RECIPES, find_recipe, paper_of
 from vaecore.safefiles import must_be_text
 from vaecore.text import counted
 
@@ -99,7 +100,12 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--from", dest="start", metavar="FOLDER", help="a trained checkpoint to begin with")
     train.add_argument("--latent-dim", type=count, default=2)
     train.add_argument("--epochs", type=count, default=20)
-    train.add_argument("--batch-size", type=count, default=128)
+    train.add_argument("--batch-size", type=count, help="default: 128, or the paper's with --protocol paper")
+    train.add_argument(
+        "--protocol",
+        choices=["short", "paper"],
+        help="paper: its rates as shares of the epochs, warm-up and L2; short (default): for a small budget",
+    )
     train.add_argument("--learning-rate", type=float, help="of the first stage (default: the recipe's)")
     train.add_argument("--seed", type=seed, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
@@ -114,9 +120,13 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--split", default="test", help="train, valid or test")
     evaluate.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     evaluate.add_argument("--images", type=count, help="use the first so many images (default: all)")
-    evaluate.add_argument("--samples", type=count, default=100, help="K draws of q(z|x) for an image (the paper: 1000)")
+    evaluate.add_argument("--samples", type=count, help="K draws of q(z|x) for an image (100)")
+    evaluate.add_argument("--binarisations", type=count, help="draw a dynamically binarised set so many times (1)")
     evaluate.add_argument(
-        "--binarisations", type=count, default=1, help="draw a dynamically binarised set so many times (the paper: 10)"
+        "--protocol",
+        choices=["quick", "paper"],
+        default="quick",
+        help="paper: samples, binarisations and images for active units as the system's paper has them",
     )
     evaluate.add_argument("--exact-images", type=count, default=500, help="how many images get the exact gap (D = 2)")
     evaluate.add_argument("--seed", type=seed, default=0)
@@ -171,11 +181,13 @@ def add_learned(commands: argparse._SubParsersAction) -> None:
     learned.add_argument("--device", default="auto")
     learned.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
     learned.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's protocol where no option says otherwise: all images, 5 binarisations, 4096 samples, codes of "
+        "--protocol",
+        choices=["quick", "paper"],
+        default="quick",
+        help="paper: its protocol where no option says otherwise: all images, 5 binarisations, 4096 samples, codes of "
         "50 draws; the NLL then takes hours",
     )
+    learned.add_argument("--paper", dest="protocol", action="store_const", const="paper", help="--protocol paper")
     texts = {
         "images": (count_or_all, "test images for RE, KL, MPD and STD, or all (2048)"),
         "nll-images": (count_or_all, "test images for the NLL, or all (100)"),
@@ -239,11 +251,19 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     import torch
 
     from vaecore import checkpoints, fit, load_dataset, parallel, runs
+    from vaecore.datasets import DYNAMIC
     from vaecore.recipes import build_with
     from vaecore.recording import recorded
 
-    train, valid, test = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid", "test"))
     given = dict(pair.partition("=")[::2] for pair in options.option)
+    if options.protocol:
+        static = options.protocol == "paper" and options.dataset == "static_mnist"
+        given["protocol"] = options.protocol + "-static" * (static and "paper-static" in protocols(options.recipe))
+    paper = find_recipe(options.recipe).protocol if given.get("protocol", "short") != "short" else OURS
+    options.batch_size = options.batch_size or paper.batch_size
+    splits = ("train", "valid", "test")
+    held_out = dict(paper.valid).get(options.dataset.removeprefix(DYNAMIC))
+    train, valid, test = (load_dataset(options.dataset, split, options.data, valid=held_out) for split in splits)
     torch.manual_seed(options.seed)
     vae = build_with(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, given)
     names = ("recipe", "dataset", "latent_dim", "epochs", "batch_size", "learning_rate", "seed", "start")
@@ -277,6 +297,11 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     }
     checkpoints.add_metrics(folder, training=training)
     return {"folder": str(folder), **history[training["best_epoch"] - 1]}
+
+
+def protocols(recipe: str) -> tuple[str, ...]:
+    """Those that a recipe knows."""
+    return next(option.choices for option in find_recipe(recipe).options if option.name == "protocol")
 
 
 def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those who call)
@@ -330,12 +355,19 @@ class Bar:
 def run_evaluate(options: argparse.Namespace) -> dict:
     import torch
 
-    from vaecore import checkpoints, evaluation
+    from vaecore import checkpoints, evaluation, load_dataset
 
     vae, data, digest = open_checkpoint(options, options.split)
-    sets = [data] if options.binarisations == 1 else [data.binarised(draw) for draw in range(options.binarisations)]
+    paper = paper_of(vae.config) if options.protocol == "paper" else OURS
+    samples, binarisations = options.samples or paper.samples, options.binarisations or paper.binarisations
+    if options.binarisations is None and data.grey is None:
+        binarisations = 1
+    training = None
+    if paper.units_on == "train":
+        training = load_dataset(data.name, "train", options.data).images.to(vae.device)
+    sets = [data] if binarisations == 1 else [data.binarised(draw) for draw in range(binarisations)]
     images = torch.cat([each.images[: options.images] for each in sets]).to(vae.device)
-    results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
+    results = evaluation.evaluate(vae, images, samples, options.exact_images, options.seed, training)
     times = f" binarised {len(sets)} times" if data.grey is not None else ""
     results["protocol"] = f"{data.name}, {options.split} split{times}: {results['protocol']}"
     results["protocol"] += f". {data.note}" if data.note else ""
@@ -406,7 +438,7 @@ def run_learned(options: argparse.Namespace) -> dict:
 
     vae, test, digest = open_checkpoint(options, "test")
     splits = {"test": test} | {name: load_dataset(test.name, name, options.data) for name in ("train", "valid")}
-    protocol = learned.PAPER if options.paper else learned.Protocol()
+    protocol = learned.PAPER if options.protocol == "paper" else learned.Protocol()
     if test.grey is None:
         protocol = replace(protocol, binarisations=1)
     given = {key: value for key, value in vars(options).items() if key in learned.Protocol.__dataclass_fields__}

@@ -1,14 +1,17 @@
 """The model card: README.md of a checkpoint, written from its config.json and metrics.json alone."""
 
 import json
+from itertools import groupby
 
 from vaecore.model_index import model_index
-from vaecore.recipes import find_recipe, label
+from vaecore.recipes import RECIPES, find_recipe, label, paper_of
 from vaecore.text import counted
 
 BROUGHT = (
     "Brought from elsewhere: what is said of training and evaluation is its maker's claim, unless it was redone here."
 )
+
+MOST_RATES = 40  # changes of the learning rate that a card lists one by one
 
 
 def model_card(config: dict, metrics: dict, size: int) -> str:
@@ -30,6 +33,8 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
         *(["", BROUGHT] if brought else []),
     ]
+    if isinstance(training, dict) and config["recipe"] in RECIPES:
+        training = training | {"rates": rates(metrics.get("history")), "paper": paper_of(config).training}
     measured = [*evaluation(metrics.get("evaluation")), *learned(metrics.get("learned"))]
     return "\n".join([*front, "---", "", *about, *budget(training), *measured, ""])
 
@@ -55,6 +60,8 @@ def budget(training: dict | None) -> list[str]:
         "images": "training images: {:,}",
         "epochs": "epochs: {}",
         "batch_size": "batch size: {}",
+        "rates": "learning rates: {}",
+        "paper": "the paper's training: {} (docs/protocols.md says what differs)",
         "seed": "seed: {}",
         "best_epoch": "epoch kept (highest validation ELBO): {}",
         "seconds": "training time: {:,.0f} s",
@@ -64,6 +71,16 @@ def budget(training: dict | None) -> list[str]:
     }
     lines = ["* " + words[key].format(training[key]) for key in words if training.get(key) is not None]
     return ["", "## Training", "", *lines] if lines else []
+
+
+def rates(history: list | None) -> str | None:
+    """The learning rates of a run's epochs, in their order: how many epochs had which."""
+    told = [event.get("learning_rate") for event in history or [] if isinstance(event, dict)]
+    told = [f"{rate:.3g}" for rate in told if isinstance(rate, int | float)]
+    runs = [(rate, len(list(epochs))) for rate, epochs in groupby(told)]
+    if len(runs) > MOST_RATES:
+        return f"{runs[0][0]} falling to {runs[-1][0]} over {len(told)} epochs"
+    return ", ".join(f"{rate} for {n} epoch{'s' * (n > 1)}" for rate, n in runs) or None
 
 
 def evaluation(results: dict | None) -> list[str]:

@@ -120,9 +120,17 @@ def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 @in_eval_mode
 @torch.no_grad()
-def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 500, seed: int = 0) -> dict:
+def evaluate(
+    vae: VAE,
+    images: Tensor,
+    samples: int = 100,
+    exact_images: int = 500,
+    seed: int = 0,
+    training: Tensor | None = None,
+) -> dict:
     """The measures of a checkpoint on `images`, with the protocol in words, as one JSON-ready dict.
 
+    Active units are counted on the `training` images where they are given, as the learned prior's paper does.
     For a 2-D latent space the evidence and the gaps are exact (quadrature) on `exact_images` images drawn by `seed`.
     """
     images = images_of(vae, images)
@@ -140,12 +148,14 @@ def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 5
         f"IWAE({samples})": iwae,
         "NLL": -iwae,
         "KL(q(z|x) || p(z|x)) = -ELBO - NLL": iwae - reconstruction + kl,
-        "active units": int(active_units(vae, images).sum()),
+        "active units": int(active_units(vae, images if training is None else training).sum()),
         "mean of q(z), average over dimensions": float(mean.mean()),
         "variance of q(z), average over dimensions": float(variance.mean()),
         "mean of q(z)": mean.tolist(),
         "variance of q(z)": variance.tolist(),
     }
+    if training is not None:
+        results["protocol"] += f"; active units on {len(training):,} training images"
     if vae.prior().event_shape != (2,):
         return results
     # By a generator of their own: the same images for every checkpoint, however many numbers its bounds have drawn.

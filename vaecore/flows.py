@@ -111,7 +111,8 @@ class Reflection(Steered):
 class HouseholderFlow(nn.Module):
     """Householder flow (Tomczak & Welling 2016): v_1 is linear in the features, each further v in the one before.
 
-    At first all v are equal, so that an even number of reflections cancels and a trained encoder stays what it is.
+    At first all v are equal, unlike the paper's, so that an even number of reflections cancels and a trained encoder
+    stays what it is; an odd number begins with one reflection. v_1 is felt from the second step on.
     """
 
     def __init__(self, steps: int, latent_dim: int, features: int) -> None:

@@ -35,7 +35,7 @@ def images_of(vae: nn.Module, images: Any, least: int = 1) -> Tensor:  # noqa: A
 
 
 def batch_of(vae: nn.Module, images: Any, part: nn.Module | None = None) -> Tensor:  # noqa: ANN401
-    """As `images_of`, without a look at the values, for the inside of loops; of the type of `part`, else the encoder."""
+    """As `images_of`, without a look at the values, for the inside of loops; in the type of `part`, or the encoder."""
     found = tensor_of(images, "The images")
     if not (found.is_floating_point() or found.dtype == torch.bool):
         raise ValueError(

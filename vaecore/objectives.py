@@ -25,6 +25,7 @@ class Batch:
     iteration: int = 0
     epoch: int = 0
     begun: bool = False
+    epochs: int = 0  # of the whole training
 
 
 def elbo(vae: VAE, batch: Batch) -> Tensor:
@@ -35,19 +36,21 @@ def elbo(vae: VAE, batch: Batch) -> Tensor:
 def warm_elbo(
     vae: VAE,
     batch: Batch,
-    warm_up: int = 0,
+    warm_up: float = 0,
     regulariser: float = 0.0,
     l2: float = 0.0,
     prior: Distribution | None = None,
 ) -> Tensor:
     """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] - l2 / 2 sum w² (Xu et al. 2019, B.3).
 
-    beta rises from 0.01 to 1 within `warm_up` epochs, and is 1 where a trained VAE goes on; w are the weights of hidden
-    layers; `prior` stands in for the VAE's own. The paper prints + Reg, but what is maximised must lose by it.
+    beta rises from 0.01 to 1 within `warm_up` epochs, below 1 within that share of all, and is 1 where a trained VAE
+    goes on; w are the weights of hidden layers; `prior` stands in for the VAE's own. The paper prints + Reg, but
+    what is maximised must lose by it.
     """
     q = vae.posterior(batch.x)
     reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
-    beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up and not batch.begun else 1.0
+    span = warm_up * batch.epochs if warm_up < 1 else warm_up
+    beta = min(1.0, 0.01 + 0.99 * batch.epoch / span) if span and not batch.begun else 1.0
     bound = (reconstruction - beta * kl).mean()
     if regulariser:
         bound = bound - regulariser * unit_moments(q)

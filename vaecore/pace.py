@@ -24,7 +24,7 @@ def seconds_for(vae: VAE, recipe: str, train: Dataset, epochs: int, batch_size: 
     images = (train.images if train.grey is None else train.grey)[:batch_size]
     optimisers = make_optimisers(vae, stages)
     rates = {"learning_rate": 1e-6, "batch_size": batch_size, "workers": Workers(), "least_batch": known.least_batch}
-    rates |= {"binarise": train.grey is not None, "average": None, "begun": False}
+    rates |= {"binarise": train.grey is not None, "average": None, "begun": False, "epochs": epochs}
     pace: dict[tuple, float] = {}
     for stage in plan:
         if stage.phases not in pace:

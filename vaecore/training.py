@@ -18,7 +18,8 @@ from vaecore.datasets import Dataset
 from vaecore.inputs import images_of
 from vaecore.objectives import Batch
 from vaecore.parallel import Workers
-from vaecore.recipes import Phase, Recipe, Stage, find_recipe
+from vaecore.protocols import Plateau
+from vaecore.recipes import Phase, Recipe, Stage, find_recipe, is_short
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
 from vaecore.vae import VAE
 
@@ -86,18 +87,27 @@ def fit(
     plan = planned(stages, epochs)
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
-    average = None if recipe.averaging is None else Average(vae, recipe.averaging)
+    average = None if recipe.averaging is None else Average(vae, recipe.averaging, warmed=is_short(vae))
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
     settings |= {"config": vae.config, "recipe": recipe.name, "images": len(images)}
     settings |= {"dataset": getattr(train, "name", None)} | ({"processes": workers.size} if workers.size > 1 else {})
+    if held_out is None and any(stage.plateau for stage in stages):
+        raise ValueError("This protocol halves its rate where the validation ELBO rests: give `valid` images.")
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
     with torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
-            rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size, "workers": workers}
+            rate = stage.learning_rate * factor
+            if stage.plateau is not None:
+                steps = epoch * -(-len(images) // batch_size)
+                rate = rested(stage.plateau, rate * stage.plateau.decay**steps, run, optimisers)
+                if rate is None:
+                    settings |= {"note": f"ended by its plateaus after {epoch} of {epochs} epochs"}
+                    break
+            rates = {"learning_rate": rate, "batch_size": batch_size, "workers": workers, "epochs": epochs}
             rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch, "average": average}
             rates |= {"begun": start is not None}
             train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
@@ -120,6 +130,22 @@ def fit(
     if folder is not None and workers.first:
         finish(Path(folder), vae, run, settings | {"device": device.type}, last)
     return run.history
+
+
+def rested(plateau: Plateau, rate: float, run: Run, optimisers: dict) -> float | None:
+    """The rate of the next epoch, with a fresh Adam where it was halved just now; None where the training ends.
+
+    The history alone says it, so that a resumed run needs nothing more.
+    """
+    bounds = [event["valid_elbo"] for event in run.history]
+    halvings = plateau.halvings(bounds)
+    rate *= 0.5**halvings
+    if plateau.ends(halvings, rate):
+        return None
+    if halvings > plateau.halvings(bounds[:-1]):
+        for optimiser in optimisers.values():
+            optimiser.state.clear()
+    return rate
 
 
 def averaged(average: Average | None) -> AbstractContextManager:
@@ -166,10 +192,10 @@ def one_epoch(
         mine = workers.share(batch)
         x = images[mine].to(vae.device, non_blocking=True)
         x = x.bernoulli() if rates["binarise"] else x
-        now = Batch(x, epoch * len(batches) + step, epoch, rates["begun"])
+        now = Batch(x, epoch * len(batches) + step, epoch, rates["begun"], rates["epochs"])
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
-            optimiser.param_groups[0]["lr"] = rates["learning_rate"]
+            optimiser.param_groups[0]["lr"] = rates["learning_rate"] * stage.decay**step
             try:
                 settle(vae, phase, now, workers if step == 0 else Workers())
                 objective = phase.objective(vae, now)
@@ -184,7 +210,7 @@ def one_epoch(
             if not climb(objective * (len(mine) / len(batch)), phase, optimiser, workers):
                 raise diverged(vae, epoch, rates, diagnosis.cause_in_gradients(vae))
         if rates["average"] is not None:
-            rates["average"].follow()
+            rates["average"].follow(now.iteration)
         total += objective.detach() * len(mine)
         done = {"step": step + 1, "steps": len(batches), "epoch": epoch + 1, "objective": objective.detach()}
         say({"event": "step", **done})
