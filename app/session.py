@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import streamlit as st
 
-from app import figures, own
+from app import figures, own, visits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ DRAWS = 1024  # of q, or of each of its components: they say where it lies
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
 # One at a time: two would only share the same cores, and torch's one random generator.
-_computing = threading.RLock()
+_computing = visits.turn
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 def model(digest: str, _folder: Path) -> "VAE":
     from vaecore import load
 
-    return load(_folder)
+    return visits.bounded(load(_folder))
 
 
 def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
