@@ -27,7 +27,8 @@ LIMITS = {"latent_dim": (1, 1024), "epochs": (1, 100_000), "batch_size": (1, 819
 FIRST = {"digits": 100, "dynamic_digits": 100}  # epochs to begin with; others are larger
 EPOCHS = 10
 SIZES = ("latent", "epochs", "seed")
-MEGABYTES, PATIENCE = 2048, 45.0  # that the process may take which measures a few steps; and its seconds
+MEGABYTES, PATIENCE = 2048, 60.0  # that the process may take which measures a few steps; and its seconds
+NICE = 5  # of that process: what others look at comes first
 
 _seats = threading.BoundedSemaphore(1)  # of those who measure: two would tell each other's pace
 
@@ -162,7 +163,7 @@ def _measured(asked: dict) -> float | str:
 
 def measure(asked: dict) -> float | str:
     """Try the training in a process with bounds, which is killed when its time is over or nobody waits for it."""
-    command = ["nice", "-n", str(jobs.NICE), sys.executable, "-m", "vaecore.pace", str(MEGABYTES)]
+    command = ["nice", "-n", str(NICE), sys.executable, "-m", "vaecore.pace", str(MEGABYTES)]
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, cwd=session.ROOT, env=surroundings, text=True, **pipes)

@@ -62,7 +62,7 @@ def step_seconds(step: Callable[[int], float], few: int, most: int) -> float:
     while count < most and last < ENOUGH:
         count = min(most, 4 * count)
         last = step(count)
-    took = [step(count)] if count == most or last < 4 * ENOUGH else [last]
+    took = [step(count)] if last < ENOUGH else [last]
     while sum(took) < ENOUGH and len(took) < 10:
         took.append(step(count))
     return sum(took) / len(took) * most / count
@@ -71,19 +71,22 @@ def step_seconds(step: Callable[[int], float], few: int, most: int) -> float:
 def must_fit(vae: VAE, recipe: str, train: Dataset, batch_size: int, most: int) -> None:
     """ValueError where a step would take more than `most` bytes, with the batch size that takes no more.
 
-    What a step keeps for its gradient is counted on a few images; it grows with their number.
+    What a step keeps for its gradient is counted on few images and on twice as many: it grows in a straight line.
     """
     known = find_recipe(recipe)
-    fixed = COPIES * sum(weight.nbytes for weight in vae.parameters())
+    weights = COPIES * sum(weight.nbytes for weight in vae.parameters())
+    few = max(2, known.least_batch)
+    once, twice = (
+        max(kept_bytes(vae, stage, train.images[:count]) for stage in known.stages(vae)) for count in (few, 2 * few)
+    )
+    each = MARGIN * (twice - once) / few
+    fixed = weights + max(0.0, MARGIN * once - each * few)
     if fixed > most:
         raise ValueError(f"{told(vae)} would take {megabytes(fixed)} as they learn; {room(most)}: choose smaller ones.")
-    few = max(2, known.least_batch)
-    each = max(kept_bytes(vae, stage, train.images[:few]) for stage in known.stages(vae)) / few
-    if fixed + MARGIN * each * batch_size > most:
-        largest = max(1, int((most - fixed) / (MARGIN * each)))
+    if fixed + each * batch_size > most:
         raise ValueError(
-            f"A batch size of {batch_size:,} would take {megabytes(fixed + MARGIN * each * batch_size)} with these "
-            f"networks; {room(most)}: choose at most {largest:,}, or smaller networks."
+            f"A batch size of {batch_size:,} would take {megabytes(fixed + each * batch_size)} with these networks; "
+            f"{room(most)}: choose at most {max(1, int((most - fixed) / each)):,}, or smaller networks."
         )
 
 
