@@ -11,7 +11,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
-from vaecore.recipes import RECIPES
+from vaecore.threads import wait_passively
+
+wait_passively()  # before torch is loaded, which the recipes need
+
+from vaecore.recipes import RECIPES  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:

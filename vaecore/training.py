@@ -18,6 +18,7 @@ from vaecore.objectives import Batch
 from vaecore.parallel import Workers
 from vaecore.recipes import Phase, Recipe, Stage, find_recipe
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
+from vaecore.threads import threads_for
 from vaecore.vae import VAE
 
 
@@ -88,7 +89,7 @@ def fit(
     settings |= {"config": vae.config, "recipe": recipe.name, "images": len(images)}
     settings |= {"dataset": getattr(train, "name", None)} | ({"processes": workers.size} if workers.size > 1 else {})
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
-    with torch.random.fork_rng(devices=devices):
+    with threads_for(vae, batch_size), torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
