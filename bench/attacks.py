@@ -1,8 +1,8 @@
 """How long another visitor's click takes while one visitor attacks.
 
 python -m bench.attacks: a page of the app is clicked (headless, another image of digits each time) alone, beside a
-foreign ONNX pair that takes the longer the more rows it is given, and beside the estimate of a ResNet with batches of 2,048. Prints JSON:
-seconds of the clicks (median, most), and what the attack came to.
+foreign ONNX pair that takes the longer the more rows it is given, and beside the estimate of a ResNet with batches of
+2,048. Prints JSON: seconds of the clicks (median, most), and what the attack came to.
 """
 
 import argparse

@@ -20,10 +20,10 @@ def two() -> Iterator[None]:
 
 def test_the_size_of_the_work_decides_and_the_number_comes_back() -> None:
     net = nn.Linear(1000, 1000, bias=False)
-    with threads.threads_for(net, 49):
+    with threads.threads_for(net, 79):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
-    with threads.threads_for(net, 50):
+    with threads.threads_for(net, 80):
         assert torch.get_num_threads() == 2
     with pytest.raises(KeyError), threads.threads_for(net, 1):
         raise KeyError
