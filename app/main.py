@@ -3,12 +3,14 @@
 import streamlit as st
 
 from app import choices, keep, session, tour
+from vaecore.threads import wait_passively
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
 .stMainBlockContainer { padding: 4rem clamp(1rem, 2.5vw, 2.5rem) 3rem; }
 </style>"""
 
+wait_passively()  # before torch is loaded
 st.set_page_config(page_title="VAEscope", page_icon=session.ICON, layout="wide")
 st.html(TIGHTER)
 pages = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import streamlit as st
 
-from app import figures, own
+from app import figures, own, visits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ LOOKED = 1.0  # seconds that a look at the checkpoints' folders holds
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
 # Who draws random numbers holds torch's one generator; what draws none waits for nobody: see `evaluating`.
-_computing = threading.RLock()
+_computing = visits.turn
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ def model(digest: str, _folder: Path) -> "VAE":
 
     try:
         with computing():  # building draws the weights that are then read
-            return checkpoints.load(_folder, digest=digest)
+            return visits.bounded(checkpoints.load(_folder, digest=digest))
     except checkpoints.Replaced as error:
         raise Replaced(str(error)) from None
 

@@ -144,11 +144,11 @@ def test_models_are_read_while_the_generator_is_held(monkeypatch: pytest.MonkeyP
     load, model = shelf_of.load, session.model
 
     def watched(*args: object, **names: object) -> vaecore.VAE:
-        owned.append(session._computing._is_owned())
+        owned.append(session._computing.mine)
         return load(*args, **names)
 
     monkeypatch.setattr(shelf_of, "load", watched)
-    monkeypatch.setattr(session, "model", lambda *args: asked.append(session._computing._is_owned()) or model(*args))
+    monkeypatch.setattr(session, "model", lambda *args: asked.append(session._computing.mine) or model(*args))
     for cache in (model, session.codes, session.overview, session.look, holes._problem):
         cache.clear()
     for address in ({"image": "5"}, {"sample": "6"}, {"prior": "7"}):

@@ -11,10 +11,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
-from vaecore.protocols import OURS
-from vaecore.recipes import RECIPES, find_recipe, paper_of
-from vaecore.safefiles import must_be_text
-from vaecore.text import counted
+from vaecore.threads import wait_passively
+
+wait_passively()  # before torch is loaded, which the recipes need
+
+from vaecore.protocols import OURS  # noqa: E402
+from vaecore.recipes import RECIPES, find_recipe, paper_of  # noqa: E402
+from vaecore.safefiles import must_be_text  # noqa: E402
+from vaecore.text import counted  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from vaecore.parallel import Workers
 from vaecore.protocols import Plateau
 from vaecore.recipes import Phase, Recipe, Stage, find_recipe, is_short
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
+from vaecore.threads import threads_for
 from vaecore.vae import VAE
 
 
@@ -95,7 +96,7 @@ def fit(
     if held_out is None and any(stage.plateau for stage in stages):
         raise ValueError("This protocol halves its rate where the validation ELBO rests: give `valid` images.")
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
-    with torch.random.fork_rng(devices=devices):
+    with threads_for(vae, batch_size), torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
