@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "datasets distributions mutual weightnorm flows made resnets normed_resnets nets realnvp safefiles shelf mirror "
     "threads runs standing parallel encoders priors processes pixelcnn lossy decoders vae refine objectives options "
-    "mae ranks exact paths recipes onnx model_index cards checkpoints imports averaging beginning resuming training pace "
-    "clusters evaluation snapshots recording aggregate verdicts health analysis learned embedding timing tables memory "
-    "__init__ __main__"
+    "mae ranks exact paths recipes onnx model_index cards checkpoints imports averaging beginning resuming training "
+    "pace clusters evaluation snapshots recording aggregate verdicts health analysis learned embedding timing tables "
+    "memory __init__ __main__"
 ).split()
 
 
