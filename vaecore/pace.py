@@ -58,7 +58,8 @@ def seconds_for(vae: VAE, recipe: str, train: Dataset, epochs: int, batch_size: 
 
 def step_seconds(step: Callable[[int], float], few: int, most: int) -> float:
     """Seconds of a step on `most` images; `step` says those of one on so many."""
-    count, last = few, step(few)  # it warms up
+    step(few)  # it warms up, and may take many times as long
+    count, last = few, step(few)
     while count < most and last < ENOUGH:
         count = min(most, 4 * count)
         last = step(count)
