@@ -49,7 +49,7 @@ def slow(digest: str, checkpoint: Checkpoint) -> bool:
 def is_flow(digest: str, _checkpoint: Checkpoint) -> bool:
     import torch
 
-    with session.computing():
+    with session.evaluating():
         q = session.model(digest, _checkpoint.folder).encoder(torch.zeros(1, *_checkpoint.shape))
         return session.family(q) == "flow"
 
@@ -63,7 +63,7 @@ def few_codes(digest: str, _checkpoint: Checkpoint) -> Codes:
     if found is None:
         return session.codes(digest, _checkpoint)
     labels = session.split(_checkpoint.dataset).labels
-    with session.computing():
+    with session.evaluating():
         loc, _ = encode(session.model(digest, _checkpoint.folder), found[:FEW], chunk=100)
     return Codes(loc.numpy(), None if labels is None else labels[:FEW].numpy().astype(np.uint8))
 
@@ -114,7 +114,7 @@ def _path(source: str, pair: Pair, kind: str, _entry: Entry) -> np.ndarray:  # n
 
     vae = session.model(_entry.checkpoint.digest, _entry.checkpoint.folder)
     start, end = torch.from_numpy(codes(_entry.checkpoint).loc[list(pair)])
-    with session.computing():
+    with session.evaluating():
         if kind == "highest":
             found = paths.highest_valley(vae.prior(), start, end, STEPS)
         elif kind == "smoothest":
@@ -136,7 +136,7 @@ def _log_prior(digest: str, pair: Pair, kind: str, _entry: Entry) -> np.ndarray:
     from vaecore import paths
 
     way = torch.from_numpy(path(_entry, pair, kind))
-    with session.computing():
+    with session.evaluating():
         prior = session.model(digest, _entry.checkpoint.folder).prior()
         return prior.log_prob(paths.refined(way, FINE)).double().numpy()
 
@@ -157,7 +157,7 @@ def frames(source: str, pair: Pair, kind: str, _entry: Entry) -> tuple[str, str]
     import torch
 
     way = torch.from_numpy(path(_entry, pair, kind))
-    with session.computing():
+    with session.evaluating():
         vae = session.model(_entry.checkpoint.digest, _entry.checkpoint.folder)
         means = vae.likelihood(way).mean.numpy()[None]
     return figures_between.mosaic(means), figures_between.mosaic(means[:, ::2])
@@ -176,7 +176,7 @@ def search(digest: str, deepest: bool, seed: int, count: int, _entry: Entry) -> 
     from vaecore import paths
 
     places = torch.from_numpy(codes(_entry.checkpoint).loc[:count])
-    with session.computing():
+    with session.evaluating():
         prior = session.model(digest, _entry.checkpoint.folder).prior()
         found = paths.find_pairs(prior, places, FOUND, deepest=deepest, seed=seed)
     return [(i, j) for i, j in found.index.tolist()]

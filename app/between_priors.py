@@ -1,5 +1,6 @@
 """What the page of interpolations shows of the priors themselves, computed once and kept: planes and samples."""
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def plane(digest: str, _entry: Entry) -> Plane:
     import torch
 
     vae, loc = session.model(digest, _entry.checkpoint.folder), codes(_entry.checkpoint).loc
-    with session.computing():
+    with session.evaluating():
         low, high = holes.span(torch.from_numpy(loc))  # where a prior is far wider, only this part of it is of use
         axes = tuple(torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True))
         log_p = vae.prior().log_prob(torch.cartesian_prod(*axes)).reshape(SIDE, SIDE)
@@ -69,16 +70,17 @@ def samples(entry: Entry, seed: int, report: Report = lambda share: None) -> Sam
 
     What draws pixel after pixel reports its share.
     """
-    kept = _kept(entry.checkpoint.digest, seed)
-    if not kept:
-        kept.append(_drawn(entry, seed, report))
-    return kept[0]
+    turn, kept = _kept(entry.checkpoint.digest, seed)
+    with turn:  # two pages that wait for the same samples must not both draw them
+        if not kept:
+            kept.append(_drawn(entry, seed, report))
+        return kept[0]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _kept(digest: str, seed: int) -> list[Samples]:  # noqa: ARG001
+def _kept(digest: str, seed: int) -> tuple[threading.Lock, list[Samples]]:  # noqa: ARG001
     """Where the samples are kept: what is cached itself may not draw a bar."""
-    return []
+    return threading.Lock(), []
 
 
 def _drawn(entry: Entry, seed: int, report: Report) -> Samples:
@@ -91,7 +93,9 @@ def _drawn(entry: Entry, seed: int, report: Report) -> Samples:
     train, missing = training(entry.checkpoint)
     with session.computing():
         torch.manual_seed(seed)
-        p = vae.likelihood(vae.prior().sample((DOWN * ACROSS,)))
+        z = vae.prior().sample((DOWN * ACROSS,))
+    with session.evaluating():
+        p = vae.likelihood(z)
         pixelwise = isinstance(p, Pixels)
         means = p.estimate(lambda event: report(event["step"] / event["steps"])) if pixelwise else p.mean
         means = means.reshape(DOWN, ACROSS, *means.shape[1:])

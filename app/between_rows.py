@@ -12,6 +12,7 @@ from app.between import Pair
 from app.holes import Entry
 from app.plain import plain
 from app.session import Checkpoint, Codes
+from vaecore.text import a
 
 QUICK = 0.4  # seconds without a progress bar
 STYLE = Path(__file__).parent / "components" / "ways.css"
@@ -30,7 +31,7 @@ class Scene:
 
     def title(self, index: int) -> str:
         what, labels = widgets.NAMES["image" if self.images else "sample"], self.codes.labels
-        return f"{what} {index}" if labels is None else f"{what} {index}, a {labels[index]}"
+        return f"{what} {index}" if labels is None else f"{what} {index}, {a(labels[index])}"
 
     def groups(self) -> list[list[Entry]]:
         """Checkpoints by whose ways are the very same."""

@@ -7,6 +7,7 @@ import streamlit as st
 from app import figures, panels, session, words
 from app.plain import plain
 from app.session import Checkpoint, Look, Pick
+from vaecore.text import a, counted
 
 SMALL = 330  # pixels a side of a small picture
 Entry = tuple[Checkpoint, Look]
@@ -29,7 +30,7 @@ def path(found: figures.Path) -> None:
     won = found.gaps[0] - found.gaps[-1]
     side = "nearer to" if won > 0 else "away from"
     moved = f"bring q {words.nats(abs(won))} nats {side} the true posterior" if abs(won) >= 0.05 else "hardly change q"
-    said = f"The {len(found.gaps) - 1} steps of the refinement {moved}."
+    said = f"The {counted(len(found.gaps) - 1, 'step')} of the refinement {moved}."
     st.html(
         f"{STYLE}<section class='beside'><p>{said}</p><div><table><tr><th scope='row'>after step</th>{heads}</tr>"
         f"<tr><th scope='row'>KL(q || p(z|x))</th>{values}</tr></table></div></section>"
@@ -98,7 +99,7 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
     kind = look.q.family or "diagonal Gaussian"
     return (
         f"<tr data-name='{escape(entry.name)}'><th scope='row'>{line}{escape(name)}"
-        f"<small>{escape(entry.name)}, q a {kind}</small></th>{cells}</tr>"
+        f"<small>{escape(entry.name)}, q {a(kind)}</small></th>{cells}</tr>"
     )
 
 

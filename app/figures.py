@@ -185,9 +185,10 @@ def posterior_figure(
     if truth is not None:
         marker = {"symbol": "star", "size": 13, "color": PURPLE, "line": {"width": 1, "color": "white"}}
         traces.append(go.Scatter(x=truth[:1], y=truth[1:], mode="markers", name="true z", marker=marker))
-    figure = go.Figure(traces, small_layout(title) if small else layout(title))
+    frame = small_layout(title) if small else layout(title)
     if log_density is None:
-        figure.layout.shapes = figure.layout.annotations = ()
+        frame = {part: value for part, value in frame.items() if part not in ("shapes", "annotations")}
+    figure = drawn(traces, frame)
     for axis, points in (("xaxis", axes[0]), ("yaxis", axes[1])):
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
     if notes:
@@ -230,8 +231,7 @@ def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
     x, y = np.pad(curves, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan).transpose(1, 0, 2).reshape(2, -1)
     shared = {"x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "legendgroup": gaussian.name}
     roomy = gaussian.scale.min() > 0.02 * side  # else thick lines of three small ellipses would run together
-    dash = "solid" if gaussian.dash == "dash" and not roomy else gaussian.dash
-    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": dash}
+    line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash}
     return [
         go.Scatter(line={"color": casing(gaussian.colour), "width": 4 if roomy else 0}, showlegend=False, **shared),
         go.Scatter(line=line, name=in_figure(gaussian.name), **shared),
@@ -334,10 +334,18 @@ def blue(opacity: float) -> str:
     return f"rgba(0, 114, 178, {opacity:.3f})"
 
 
-def layout(title: str) -> go.Layout:
+def drawn(traces: list, layout: dict) -> go.Figure:
+    """A figure as the parts say, unchecked: plotly's checks take longer than all else that a click costs.
+
+    tests/test_figures.py has plotly check them.
+    """
+    return go.Figure([trace.to_plotly_json() for trace in traces], layout, _validate=False)
+
+
+def layout(title: str) -> dict:
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 6, "constrain": "domain"}
     shapes, notes = colour_bar()
-    return go.Layout(
+    return dict(
         title={
             "text": in_figure(title),
             "font": {"size": 15},
@@ -367,9 +375,9 @@ def layout(title: str) -> go.Layout:
     )
 
 
-def small_layout(title: str) -> go.Layout:
+def small_layout(title: str) -> dict:
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 4, "constrain": "domain"}
-    return go.Layout(
+    return dict(
         title={
             "text": in_figure(title),
             "font": {"size": 13},

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from app import figures
 from app.figures import BLUE, GREEN, GREY, ORANGE, VERMILION
+from vaecore.text import a
 
 MARGIN = {"l": 52, "r": 8, "t": 34, "b": 36}
 
@@ -99,7 +100,7 @@ def curve_layout(title: str, epochs: int, key: str) -> go.Layout:
 def map_figure(codes: np.ndarray, labels: np.ndarray | None, reach: float) -> go.Figure:
     """The latent map: codes [N, 2] by class, within +-reach."""
     colour = figures.CLASSES[0] if labels is None else [figures.CLASSES[label % 10] for label in labels]
-    text = None if labels is None else [f"a {label}" for label in labels]
+    text = None if labels is None else [a(label) for label in labels]
     marker = {"size": 6, "color": colour, "opacity": 0.85}
     dots = go.Scatter(x=codes[:, 0], y=codes[:, 1], mode="markers", marker=marker, text=text)
     dots.update(hovertemplate="z1 %{x:.2f}, z2 %{y:.2f}, %{text}<extra></extra>", showlegend=False)

@@ -45,7 +45,7 @@ def health(checkpoint: Checkpoint) -> Health:
     report = kept(checkpoint) or first(checkpoint.digest, checkpoint)
     found = measure.with_analysis(report, session.analysis(checkpoint.digest, checkpoint.folder))
     rows = verdicts.verdicts(found)
-    headline = verdicts.headline(rows) if found["complete"] else f"Being measured. So far: {verdicts.headline(rows)}"
+    headline = verdicts.headline(rows) if found["complete"] else f"Not complete. So far: {verdicts.headline(rows)}"
     about = f"{checkpoint.dataset}, test split: {measure.protocol(found)}"
     return Health(checkpoint, found, rows, verdicts.overall(rows), headline, about)
 
@@ -122,5 +122,5 @@ def reconstructed(checkpoint: Checkpoint, indices: tuple[int, ...]) -> np.ndarra
 def _reconstructed(digest: str, indices: tuple[int, ...], _checkpoint: Checkpoint) -> np.ndarray:
     x = session.images(_checkpoint)[0][list(indices)]
     vae = session.model(digest, _checkpoint.folder)
-    with session.computing():
+    with session.evaluating():
         return vae.likelihood(vae.posterior(x).mean).mean.numpy()

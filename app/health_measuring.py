@@ -1,4 +1,4 @@
-"""The measurement as the page of health shows it: begun by itself, with a bar and a stop, gone on with by a button."""
+"""The measurement as the page of health shows it: begun by a button, never by a link, with a bar and a stop."""
 
 import time
 
@@ -27,12 +27,11 @@ def measured(checkpoints: list[Checkpoint]) -> list[Health]:
 
 
 def measure(one: Checkpoint, before: tuple[int, ...], place: int) -> None:
-    """Begin it where it never was, else say how it stands."""
+    """How it stands, with the button that begins it or goes on."""
     job = health.job(one)
     if job is None or (job.state == "done" and time.time() - job.started > FRESH):
-        job = begun(one)
-    if job is None:
-        again(one, place, "Measure it")
+        begin = f"{plain(one.name)} is not measured yet: what is shown are the bounds of a few images."
+        again(one, place, "Measure it", begin)
     elif job.active:
         what = f"Measuring {plain(one.name)}, about half a minute"
         watching.follow("health", health.target(one), what, lambda: health.stamp(one) != before, str(place or ""))
@@ -50,12 +49,12 @@ def begun(one: Checkpoint) -> jobs.Job | None:
     try:
         return health.begin(one)
     except (ValueError, OSError) as error:
-        st.info(f"{plain(one.name)} is not measured yet: {plain(error)}")
+        st.info(f"{plain(one.name)} cannot be measured now: {plain(error)}")
         return None
 
 
-def again(one: Checkpoint, place: int, label: str) -> None:
+def again(one: Checkpoint, place: int, label: str, text: str = "") -> None:
     said, way = st.columns([5, 1], vertical_alignment="center")
-    said.info(f"The report of {plain(one.name)} is not complete; what is shown is what there is.")
+    said.info(text or f"The report of {plain(one.name)} is not complete; what is shown is what there is.")
     if way.button(label, key=f"health_again_{place}", icon=":material/play_circle:", width="stretch") and begun(one):
         st.rerun()

@@ -37,7 +37,7 @@ Report = Callable[[float], None]
 
 
 # Portions one after another: two pages that wait for the same codes must not both encode them.
-_working = threading.RLock()
+working = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,20 @@ def body(digest: str, _checkpoint: Checkpoint) -> str:
 
 def problem(checkpoint: Checkpoint) -> str:
     """Why the exact sum over all codes cannot be had for this checkpoint; nothing if it can."""
+    return _problem(checkpoint.digest, checkpoint)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _problem(digest: str, _checkpoint: Checkpoint) -> str:
     import torch
 
     from vaecore.distributions import is_diagonal
 
-    vae = session.model(checkpoint.digest, checkpoint.folder)
+    vae = session.model(digest, _checkpoint.folder)
     if vae.refine is not None:
         return "its posterior is refined image by image, which takes far too long for a whole training set"
-    with session.computing():
-        return "" if is_diagonal(vae.posterior(torch.zeros(1, *checkpoint.shape))) else NOT_GAUSSIAN
+    with session.evaluating():
+        return "" if is_diagonal(vae.posterior(torch.zeros(1, *_checkpoint.shape))) else NOT_GAUSSIAN
 
 
 NOT_GAUSSIAN = "its q(z|x) is no diagonal Gaussian, whose exact sum over the training set takes too long for a page"
@@ -187,7 +192,8 @@ NOT_GAUSSIAN = "its q(z|x) is no diagonal Gaussian, whose exact sum over the tra
 # ---- training images and their codes
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
+# With fewer, visitors of different data sets would have each other's read anew: MNIST's 60,000 are 190 MB.
+@st.cache_resource(max_entries=3, show_spinner=False)
 def split(dataset: str) -> "Dataset":
     """The training split; raises ValueError, not kept, where the files are absent."""
     from vaecore import load_dataset
@@ -210,15 +216,22 @@ def images(checkpoint: Checkpoint) -> "tuple[Tensor | None, str]":
 
 def codes(entry: Entry, report: Report = lambda share: None) -> "tuple[Tensor, Tensor]":
     """Means and standard deviations of q(z|x_i) of the training images, [N, D] each; what is missing is encoded."""
-    import torch
-
     found = _coded(entry.body)
     if found.whole is None:
         encode(entry.checkpoint, found, report)
-        loc, scale = (torch.cat(parts) for parts in zip(*found.parts, strict=True))
-        keep(entry.body, loc, scale)
-        found.whole = loc, scale
+        put_together(entry.body, found)
     return found.whole
+
+
+def put_together(name: str, found: Coded) -> None:
+    """Make the portions whole, and keep them under that name: once, whoever comes first."""
+    import torch
+
+    with working:
+        if found.whole is None:
+            loc, scale = (torch.cat(parts) for parts in zip(*found.parts, strict=True))
+            keep(name, loc, scale)
+            found.whole = loc, scale
 
 
 def are_known(entry: Entry) -> bool:
@@ -250,7 +263,7 @@ def encode(checkpoint: Checkpoint, found: Coded, report: Report) -> None:
     portions = x.split(PORTION)
     while len(found.parts) < len(portions):
         report(len(found.parts) / len(portions))  # outside the locks: here a page that is left ends
-        with _working, session.computing():
+        with working, session.evaluating():
             found.parts.extend(evaluation.encode(vae, part) for part in portions[len(found.parts) :][:1])
 
 
@@ -281,7 +294,7 @@ def ranking(entry: Entry, seed: int, report: Report) -> Ranking:
     found = _begun(entry.source, seed, entry)
     while found.share < 1:
         report(found.share)  # outside the locks: here a page that is left ends
-        with _working, session.computing():
+        with working, session.evaluating():
             done = sum(map(len, found.log_q))
             if part := len(found.z[done : done + PORTION]):
                 z = from_numpy(found.z[done : done + part])
@@ -357,7 +370,9 @@ def _field(digest: str, _entry: Entry) -> Field:
     vae, (loc, scale) = session.model(digest, _entry.checkpoint.folder), codes(_entry)
     with session.computing():
         torch.manual_seed(0)
-        ends = [span(points) for points in (vae.prior().sample((4000,)), loc)]
+        drawn = vae.prior().sample((4000,))
+    with session.evaluating():
+        ends = [span(points) for points in (drawn, loc)]
         low, high = torch.stack([e[0] for e in ends]).amin(0), torch.stack([e[1] for e in ends]).amax(0)
         step = float((high - low).max()) / (SIDE - 1)
         axes = [torch.arange(float(a), float(b) + step, step) for a, b in zip(low, high, strict=True)]
@@ -417,7 +432,7 @@ def _place(body: str, z: tuple[float, ...], _entry: Entry) -> Place:  # noqa: AR
     vae = session.model(_entry.checkpoint.digest, _entry.checkpoint.folder)
     found, (loc, scale) = images(_entry.checkpoint)[0], codes(_entry)
     at = torch.tensor([z])
-    with session.computing():
+    with session.evaluating():
         log_pairs = log_densities(at, loc, scale)[0]
         top = log_pairs.softmax(0).topk(min(NEAREST, len(loc)))
         best = optimal_images(log_pairs[None], found)
@@ -440,7 +455,7 @@ def log_prior(entry: Entry, z: tuple[float, ...]) -> float:
 def _log_prior(digest: str, z: tuple[float, ...], _entry: Entry) -> float:
     import torch
 
-    with session.computing():
+    with session.evaluating():
         return float(session.model(digest, _entry.checkpoint.folder).prior().log_prob(torch.tensor([z]))[0])
 
 

@@ -68,6 +68,7 @@ def draw_map(entry: Entry, field: Field, uri: str, at: tuple[float, ...], lows: 
         name,
         {
             "chosen": [float(v) for v in at],
+            "log": [log_q, log_p],
             "lows": np.round(lows, 3).tolist(),
             "circles": entry.kind == "standard",
             "alt": alt,

@@ -10,12 +10,11 @@ from app.session import Checkpoint
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
     st.info(
-        "Whether the prior is right is read from the codes of the training images, and these are not on this computer."
-        " Nothing here can be computed without them."
+        f"{plain(session.absence(checkpoint))}. Whether the prior is right is read from the codes of the training "
+        "images: without them nothing here can be computed."
     )
     st.markdown(plain(sentence))
-    if checkpoint.dataset and session.can_download(checkpoint.dataset):
-        panels.download(checkpoint.dataset)
+    panels.download(checkpoint.dataset)
 
 
 def usable(entries: list[Checkpoint]) -> list[Entry]:

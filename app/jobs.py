@@ -5,7 +5,7 @@ cache, so that a second visitor or a restarted server sees the same: what runs, 
 how it ended. There is one such folder for each kind of job and each place it works on.
 
 A job holds the lock of a file in its folder, which it inherited and which only its end gives back: it lives exactly
-while nobody else can take it.
+while nobody else can take it. Its command begins when the job is recorded: a process that nobody knows of does nothing.
 
 The command ends on SIGTERM with its work kept, and says at its end one JSON object on stdout, with "stopped" true where
 it was asked to end, or one sentence on stderr. An analysis gets `--progress FILE` and writes {"step", "steps",
@@ -34,7 +34,8 @@ GRACE = 60.0  # seconds between a request to end and the end: time to finish a p
 THREADS = "1"  # two that share a busy core wait for each other, and take many times as long as one
 NICE = 10  # the pages come first
 
-_children: list[subprocess.Popen] = []
+# Waits for a line, which is written when the job is known; if none comes, whoever would have is dead or has no room.
+WHEN_KNOWN = ["sh", "-c", 'read -r known && exec "$@" </dev/null', "sh"]
 
 
 @dataclass(frozen=True)
@@ -110,34 +111,48 @@ def start(kind: str, target: str, arguments: list[str], owner: str = "") -> Job:
         bounds.must_have_place(kind, owner, every())
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
         command = [sys.executable, "-m", "vaecore", *arguments]
         known = {"kind": kind, "target": target, "started": time.time(), "owner": owner}
-        if kind == "train":
+        try:
+            place.mkdir(parents=True)
+            if kind != "train":
+                return launch(place, known, [*command, "--progress", str(place / "progress.json")])
             with turn.draw(queue()) as ticket:
                 known["ticket"] = Path(ticket.name).name
                 waiting = [sys.executable, "-P", turn.__file__, ticket.name, str(ticket.fileno())]
-                child = launch(place, [*waiting, *command], ticket.fileno())
-        else:
-            child = launch(place, [*command, "--progress", str(place / "progress.json")])
+                return launch(place, known, [*waiting, *command], ticket.fileno())
+        except OSError:  # a full disk: what was begun is taken back
+            shutil.rmtree(place, ignore_errors=True)
+            if ticket := known.get("ticket"):
+                (queue() / ticket).unlink(missing_ok=True)
+            raise
+
+
+def launch(place: Path, known: dict, command: list[str], *held: int) -> Job:
+    """Record a job and let its command begin, as a process that outlives this one.
+
+    It holds the lock of its place, and what else is `held`.
+    """
+    child = waiting_child(place, command, held)
+    threading.Thread(target=child.wait, daemon=True, name="bury").start()  # lest it stay as a zombie
+    with child.stdin as told:
         known["pid"] = child.pid
         write(place / "job.json", known)
-        return Job(**known)
+        told.write(b"known\n")
+    return Job(**known)
 
 
-def launch(place: Path, command: list[str], *held: int) -> subprocess.Popen:
-    """The command as a process that outlives this one and holds the lock of its place, and what else is `held`."""
-    for child in [child for child in _children if child.poll() is not None]:  # buried, lest they stay as zombies
-        _children.remove(child)
+def waiting_child(place: Path, command: list[str], held: tuple[int, ...]) -> subprocess.Popen:
+    """A process that becomes the command when a line comes."""
     with (
         (place / "stdout").open("wb") as out,
         (place / "stderr").open("wb") as err,
         (place / "lock").open("wb") as lock,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        child = subprocess.Popen(
-            ["nice", "-n", str(NICE), *command],
-            stdin=subprocess.DEVNULL,
+        return subprocess.Popen(
+            [*WHEN_KNOWN, "nice", "-n", str(NICE), *command],
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=err,
             cwd=Path(__file__).resolve().parents[1],
@@ -145,8 +160,6 @@ def launch(place: Path, command: list[str], *held: int) -> subprocess.Popen:
             start_new_session=True,
             pass_fds=(lock.fileno(), *held),
         )
-    _children.append(child)
-    return child
 
 
 def stop(job: Job) -> None:
@@ -154,7 +167,8 @@ def stop(job: Job) -> None:
     place = home(job.kind, job.target)
     if not alive(job):
         return
-    write(place / "stop.json", {"pid": job.pid, "asked": time.time()})
+    with suppress(OSError):  # a full disk keeps no job from being stopped
+        write(place / "stop.json", {"pid": job.pid, "asked": time.time()})
     send(job, signal.SIGTERM)
     timer = threading.Timer(GRACE + 0.1, lambda: find(job.kind, job.target))
     timer.daemon = True
@@ -186,7 +200,7 @@ def read(place: Path) -> Job | None:
     # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
     living = alive(job)
     progress, asked = read_json(place / "progress.json"), read_json(place / "stop.json").get("asked")
-    with suppress(KeyError, TypeError, ValueError):
+    with suppress(KeyError, TypeError, ValueError, OSError):
         step, steps, seconds = int(progress["step"]), int(progress["steps"]), float(progress["seconds"])
         if not (first := read_json(place / "first.json")):
             write(place / "first.json", first := {"step": step, "seconds": seconds})
@@ -257,5 +271,9 @@ def read_json(file: Path) -> dict:
 def write(file: Path, held: dict) -> None:
     """Write beside and rename: a reader sees the old file or the new one."""
     beside = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-    beside.write_text(json.dumps(held))
-    beside.replace(file)
+    try:
+        beside.write_text(json.dumps(held))
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -25,7 +25,7 @@ PORTION = 500  # images encoded between two looks at the progress bar
 # ---- images
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=6, show_spinner=False)
 def part(dataset: str, split: str) -> "Dataset":
     """The test images, or all that are not; raises ValueError, not kept, where the files are absent."""
     from vaecore.embedding import gather
@@ -110,19 +110,15 @@ def parts(split: str) -> tuple[str, ...]:
 
 
 def encode(checkpoint: Checkpoint, name: str, found: Coded, report: Report) -> None:
-    import torch
-
     from vaecore import evaluation
 
     vae = session.model(checkpoint.digest, checkpoint.folder)
     portions = part(checkpoint.dataset, name).images.split(PORTION)
     while len(found.parts) < len(portions):
         report(len(found.parts) / len(portions))  # outside the lock: here a page that is left ends
-        with session.computing():
+        with holes.working, session.evaluating():
             found.parts.extend(evaluation.encode(vae, x) for x in portions[len(found.parts) :][:1])
-    loc, scale = (torch.cat(kind) for kind in zip(*found.parts, strict=True))
-    holes.keep(f"{holes.body(checkpoint.digest, checkpoint)}-{name}", loc, scale)
-    found.whole = loc, scale
+    holes.put_together(f"{holes.body(checkpoint.digest, checkpoint)}-{name}", found)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -80,10 +80,18 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
 def embedded(checkpoints: list[Checkpoint], view: View, these: Shown) -> dict[str, Map]:
     """The maps that are there, by checkpoint; what is not is offered to be computed, or followed while it is."""
     found = {one.name: learned_map.map_of(one, view, these) for one in checkpoints}
-    absent = [one for one in checkpoints if found[one.name] is None]
+    absent = [one for one in checkpoints if found[one.name] is None and has_map(one, view, these)]
     if absent:
         offer(absent, view, len(these.rows))
     return {name: one for name, one in found.items() if one is not None}
+
+
+def has_map(checkpoint: Checkpoint, view: View, these: Shown) -> bool:
+    """Whether t-SNE or UMAP can be computed; where not, it is said why, and none is offered."""
+    with panels.sentences():
+        learned_map.must_have_map(checkpoint, view, these)
+        return True
+    return False
 
 
 def offer(absent: list[Checkpoint], view: View, count: int) -> None:
@@ -138,7 +146,6 @@ def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: st
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
-    st.info("The images are not on this computer: without them nothing can be encoded, and there is no map to draw.")
+    st.info(f"{plain(session.absence(checkpoint))}: without them nothing can be encoded, and there is no map to draw.")
     st.markdown(plain(sentence))
-    if checkpoint.dataset and session.can_download(checkpoint.dataset):
-        panels.download(checkpoint.dataset)
+    panels.download(checkpoint.dataset)

@@ -86,6 +86,15 @@ def map_of(checkpoint: Checkpoint, view: View, these: Shown) -> Map | None:
     return embedded(checkpoint.digest, view, stamp(checkpoint, view), checkpoint, these)
 
 
+def must_have_map(checkpoint: Checkpoint, view: View, these: Shown) -> None:
+    """ValueError, with the reason, where t-SNE or UMAP of these codes would fail."""
+    import torch
+
+    from vaecore.embedding import check
+
+    check(torch.from_numpy(learned.coded(checkpoint, these.split)[0][these.places]), view.method, view.seed)
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def flat(digest: str, split: str, _checkpoint: Checkpoint) -> Map:
     """All codes of a split: z itself, or in the plane in which they vary most."""
@@ -97,7 +106,8 @@ def flat(digest: str, split: str, _checkpoint: Checkpoint) -> Map:
     if _checkpoint.latent == 2:
         return finished("z", digest[:16], loc, "z itself")
     places, shares = pca(torch.from_numpy(loc))
-    note = f"PCA, {100 * float(shares.sum()):.0f} % of the variance"
+    share = float(shares.sum())
+    note = f"PCA, {100 * share:.0f} % of the variance" if share else "PCA of codes that are all the same"
     return finished("pca", f"{digest[:16]}-pca", places.numpy(), note)
 
 
@@ -113,7 +123,7 @@ def embedded(
 
     from vaecore.embedding import kept
 
-    places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places))
+    places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places), digest=digest)
     if places is None:
         return None
     note = f"{METHODS[view.method]}, {len(places):,} codes, seed {view.seed}"

@@ -19,6 +19,7 @@ from app import (
 )
 from app.learned_chosen import Selection
 from app.learned_colours import COLOURS, Colour, Painted
+from app.learned_later import Work
 from app.learned_map import Map, Shown, View
 from app.session import Checkpoint
 
@@ -48,9 +49,12 @@ def maps(checkpoints: list[Checkpoint], names: list[str], view: View, colour: Co
     if not shown:
         return
     if colour.kind in ("cluster", "error"):
-        works = [learned_clusters.clusters(one, colour.grouping) for one in shown]
+        shown, works = clustered(shown, colour)
         if not all(work.done for work in works):
             learned_later.follow(works, "Clustering the codes, by which the map is coloured")
+            return
+        found = {one.name: found[one.name] for one in shown}
+        if not shown:
             return
     colours = {one.name: learned_colours.painted(one, colour, these) for one in shown}
     named = dict(zip((one.name for one in checkpoints), names, strict=True))
@@ -59,6 +63,15 @@ def maps(checkpoints: list[Checkpoint], names: list[str], view: View, colour: Co
     with st.container(key="learned_parcels"):
         learned_widgets.send_all(these, list(found.values()), list(colours.values()))
         learned_widgets.courier(these.dataset)
+
+
+def clustered(checkpoints: list[Checkpoint], colour: Colour) -> tuple[list[Checkpoint], list[Work]]:
+    """Those whose codes have clusters, and their work; the others say why they have none."""
+    works = {}
+    for one in checkpoints:
+        with panels.sentences():
+            works[one.name] = learned_clusters.clusters(one, colour.grouping)
+    return [one for one in checkpoints if one.name in works], list(works.values())
 
 
 # What only carries numbers takes no room.

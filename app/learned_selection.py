@@ -117,7 +117,7 @@ def reconstructed(checkpoint: Checkpoint, rows: tuple[int, ...]) -> np.ndarray:
 def _reconstructed(digest: str, rows: tuple[int, ...], _checkpoint: Checkpoint) -> np.ndarray:
     x = learned.images(_checkpoint.dataset, np.array(rows))
     vae = session.model(digest, _checkpoint.folder)
-    with session.computing():
+    with session.evaluating():
         return vae.likelihood(vae.posterior(x).mean).mean.numpy()
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import choices, keep, owners, serving, session, tour
+from vaecore.threads import wait_passively
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
@@ -10,6 +11,7 @@ TIGHTER = """<style>
 .st-key-visitor { position: absolute; }
 </style>"""
 
+wait_passively()  # before torch is loaded
 st.set_page_config(page_title="VAEscope", page_icon=session.ICON, layout="wide")
 st.html(TIGHTER)
 pages = [

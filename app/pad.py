@@ -37,7 +37,7 @@ def plane(digest: str, _checkpoint: Checkpoint) -> dict:
 
     vae, codes = session.model(digest, _checkpoint.folder), session.prepared(_checkpoint)
     spread = None if codes.from_prior else widths(_checkpoint, len(codes.loc))
-    with session.computing():
+    with session.evaluating():
         prior = vae.prior()
         found = described(prior) or table(prior, torch.from_numpy(codes.loc))
         if spread is None or len(codes.loc) < 2:
@@ -120,7 +120,7 @@ def posterior(digest: str, pick: Pick, host: str, _checkpoint: Checkpoint, _look
     """q(z|x) of the `host`'s image: in closed form where it has one, else the table that its outline is drawn from."""
     import torch
 
-    with session.computing():
+    with session.evaluating():
         q = described(session.model(digest, _checkpoint.folder).posterior(torch.from_numpy(_look.original)[None]))
     return q or tabled(_look.q.axes, _look.q.log_density)
 
@@ -150,6 +150,6 @@ def decoded(digest: str, z: Place, pick: Pick, _checkpoint: Checkpoint) -> dict:
     import torch
 
     vae, x, at = session.model(digest, _checkpoint.folder), session.image(_checkpoint, pick), torch.tensor([z])
-    with session.computing():
+    with session.evaluating():
         p = vae.likelihood(at)
         return {"z": list(z), "mean": figures.packed(p.mean[0].numpy(), "f4"), "likelihood": float(p.log_prob(x)[0])}

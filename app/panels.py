@@ -7,10 +7,12 @@ from html import escape
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import choices, figures, session, widgets, words
 from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
+from vaecore.text import a, counted
 
 SHOWN = 24  # thumbnails in the strip
 PICTURE_HEIGHT = 610
@@ -138,7 +140,7 @@ def remarks(axes: tuple[np.ndarray, np.ndarray], shapes: list[figures.Outline], 
 
 def name(look: Look) -> str:
     what = widgets.title(look.pick).capitalize()
-    return what if look.label is None else f"{what}, a {look.label}" if look.pick.kind == "image" else what
+    return what if look.label is None else f"{what}, {a(look.label)}" if look.pick.kind == "image" else what
 
 
 def numbers(look: Look, colour: str = figures.ORANGE) -> None:
@@ -203,14 +205,22 @@ def missing(checkpoint: Checkpoint, sentence: str, from_prior: bool) -> None:
     """Say that images are absent, what is shown instead, and how to get them."""
     where = "points drawn from the prior" if from_prior else "the codes of the test images"
     said, way = st.columns([5, 1], vertical_alignment="center")
-    said.info(f"The images are not on this computer: you see samples, drawn from the model at {where}.")
-    with way.popover("Get the images", width="stretch"):
+    said.info(f"{plain(session.absence(checkpoint))}: you see samples, drawn from the model at {where}.")
+    get_images(way, checkpoint, sentence)
+
+
+def get_images(place: DeltaGenerator, checkpoint: Checkpoint, sentence: str) -> None:
+    """Why there are no images, and how to get them where they can be got."""
+    can = session.can_download(checkpoint.dataset)
+    with place.popover("Get the images" if can else "Why?", width="stretch"):
         st.markdown(plain(sentence))
-        if session.can_download(checkpoint.dataset):
-            download(checkpoint.dataset)
+        download(checkpoint.dataset)
 
 
-def download(dataset: str) -> None:
+def download(dataset: str | None) -> None:
+    """The button that fetches a data set, where there is one to fetch."""
+    if not session.can_download(dataset):
+        return
     if st.button(f"Download {plain(dataset)}", icon=":material/download:", key="download"):
         with st.spinner(f"Downloading {plain(dataset)}", show_time=True):
             problem = session.download(dataset)
@@ -221,9 +231,11 @@ def download(dataset: str) -> None:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What the library raises, as the sentence that it carries."""
+    """What the library raises, as the sentence that it carries; a page of what was replaced begins anew."""
     try:
         yield
+    except session.Replaced:
+        st.rerun()
     except (ValueError, OSError) as error:
         st.error(plain(error))
 
@@ -237,7 +249,7 @@ def problems(found: dict[str, Checkpoint]) -> None:
 
 def summary(entry: Checkpoint) -> str:
     """What a checkpoint is, and its exact gap where that was measured."""
-    said = f"{entry.label} on {entry.dataset or 'unknown data'}, {entry.latent} latent dimensions"
+    said = f"{entry.label} on {entry.dataset or 'unknown data'}, {counted(entry.latent, 'latent dimension')}"
     gap = (entry.metrics.get("evaluation") or {}).get("exact gap KL(q(z|x) || p(z|x))")
     return said + (f"; its encoder loses {words.nats(gap)} nats an image" if isinstance(gap, float) else "")
 
@@ -248,6 +260,6 @@ def nothing_to_show(checkpoint: Checkpoint | None) -> None:
         st.page_link("views/train.py", label="Train one here", icon=":material/model_training:")
         return
     st.info(
-        f"The latent space of {plain(checkpoint.name)} has {checkpoint.latent} dimensions. The exact posterior needs "
-        "D = 2: only there can the integral over all z be done outright. Choose a checkpoint with two."
+        f"The latent space of {plain(checkpoint.name)} has {counted(checkpoint.latent, 'dimension')}. The exact "
+        "posterior needs D = 2: only there can the integral over all z be done outright. Choose a checkpoint with two."
     )

@@ -11,6 +11,7 @@ from app.plain import plain, quoted
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
+from vaecore.text import a
 
 GPVAE = "GPVAE"  # the recipe's label: the one whose encoder has an uncertainty of its own
 FEWEST = 30  # images: under this many no correlation means anything
@@ -24,8 +25,8 @@ SCATTER_HEIGHT = 540
 def no_ranking(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> None:
     """Say that the ranking needs a GPVAE, and lead to one."""
     st.info(
-        f"{plain(checkpoint.name)} is a {plain(checkpoint.label)}: only a GPVAE ranks images by an uncertainty of "
-        "its own. Shown is how far the plain measures go, which every VAE has."
+        f"{plain(checkpoint.name)} is {plain(a(checkpoint.label))}: only a GPVAE ranks images by an "
+        "uncertainty of its own. Shown is how far the plain measures go, which every VAE has."
     )
     others = [entry for entry in found.values() if entry.label == GPVAE and entry.latent == 2 and not entry.problem]
     with st.container(horizontal=True):
@@ -35,11 +36,8 @@ def no_ranking(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> None:
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
     said, way = st.columns([5, 1], vertical_alignment="center")
-    said.info("The images are not on this computer: you see the numbers that are stored with the checkpoint, if any.")
-    with way.popover("Get the images", width="stretch"):
-        st.markdown(plain(sentence))
-        if session.can_download(checkpoint.dataset):
-            panels.download(checkpoint.dataset)
+    said.info(f"{plain(session.absence(checkpoint))}: you see the numbers that are stored with the checkpoint, if any.")
+    panels.get_images(way, checkpoint, sentence)
 
 
 def analysis(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None] | None:
@@ -289,7 +287,7 @@ def is_plain(known: Survey) -> bool:
 
 
 def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing: Sketch) -> None:
-    what = f"Test image {drawing.index}" + (f", a {drawing.label}" if drawing.label is not None else "")
+    what = f"Test image {drawing.index}" + (f", {a(drawing.label)}" if drawing.label is not None else "")
     st.html(f'<div class="one"><b><span>{number}</span> {escape(what)}</b></div>')
     outline = None if is_plain(known) else figures.encoder(drawing.q_loc, drawing.q_scale)
     numbers = numbers_of(known, score, drawing)

@@ -7,6 +7,7 @@ first paint must not wait for them.
 import hashlib
 import os
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import streamlit as st
 
-from app import figures, own
+from app import figures, own, visits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,11 @@ GRID = 28  # points a side of the picture's grid, crowded where the two Gaussian
 OWN = ("drawing", "upload")  # kinds of images that the visitor brings
 QUICK = 0.03  # nats: log p(x) of an image of the visitor's own, who waits for it; the error that is shown says so
 DRAWS = 1024  # of q, or of each of its components: they say where it lies
+LOOKED = 1.0  # seconds that a look at the checkpoints' folders holds
 SCATTERED = 2000  # stand-in codes from the prior, where a checkpoint brings none and its data set is absent
 
-# One at a time: two would only share the same cores, and torch's one random generator.
-_computing = threading.RLock()
+# Who draws random numbers holds torch's one generator; what draws none waits for nobody: see `evaluating`.
+_computing = visits.turn
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Checkpoint:
     metrics: dict | None = None
     problem: str = ""
     recipe: str = ""
+
+
+class Replaced(ValueError):
+    """While a page was made of a checkpoint, another one took its folder: what is listed now is not what was then."""
 
 
 class Pick(NamedTuple):
@@ -141,13 +147,25 @@ class Look:
 
 
 @contextmanager
-def computing() -> "Iterator[None]":
-    """Hold the cores, without gradients, and leave torch's random numbers as they were."""
+def evaluating() -> "Iterator[None]":
+    """Without gradients, and without waiting: for what draws no numbers from torch's one random generator."""
     import torch
 
     # One thread: an image is small work, and threads that wait for each other on busy cores make it far slower.
     torch.set_num_threads(1)
-    with _computing, torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad():
+        yield
+
+
+@contextmanager
+def computing() -> "Iterator[None]":
+    """Hold torch's one random generator, without gradients, and leave it as it was: only while numbers are drawn.
+
+    What is cached is asked for before: another one may be computing it, and wait for the generator.
+    """
+    import torch
+
+    with _computing, evaluating(), torch.random.fork_rng(devices=[]):
         yield
 
 
@@ -201,30 +219,77 @@ def runs_folder() -> Path:
 
 
 def checkpoints() -> dict[str, Checkpoint]:
-    """All checkpoints by name, the broken ones among them; a name met twice carries its parent folder's before it."""
-    from vaecore import checkpoints as shelf
+    """All checkpoints by name, the broken ones among them; a name met twice carries its parent folder's before it.
 
-    found: dict[str, Checkpoint] = {}
+    A folder that came or went is seen at once, other bytes in a folder after LOOKED seconds.
+    """
     places, problems = folders()
-    for folder in (folder for root in places for folder in shelf.find(root)):
-        name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
-        stamps = tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()) if file.is_file())
-        found[name] = replace(read_checkpoint(str(folder), stamps), name=name)
+    found = dict(listing.look(tuple(places)))
     for url, problem in problems.items():
         found[url] = Checkpoint(url, Path(url), problem=problem)
     return found
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+class Listing:
+    """The checkpoints of some places as they were last looked at: by one visitor for all that come meanwhile."""
+
+    def __init__(self) -> None:
+        self._looking = threading.Lock()
+        self._seen: tuple[tuple, float, dict[str, Checkpoint]] = ((), -np.inf, {})
+
+    def look(self, places: tuple[Path, ...]) -> dict[str, Checkpoint]:
+        """Not to be changed: it is everybody's."""
+        with self._looking:
+            key = places, tuple(map(changed, places))
+            known, since, found = self._seen
+            if known != key or time.monotonic() - since > LOOKED:
+                found = listed(places)
+                self._seen = key, time.monotonic(), found
+            return found
+
+
+listing = Listing()
+
+
+def listed(places: tuple[Path, ...]) -> dict[str, Checkpoint]:
+    """The checkpoints in these places, each read anew where a file of it has changed."""
+    from vaecore import checkpoints as shelf
+
+    found: dict[str, Checkpoint] = {}
+    for folder in (folder for root in places for folder in shelf.find(root)):
+        name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
+        found[name] = replace(read_checkpoint(str(folder), folder_stamp(folder)), name=name)
+    return found
+
+
+def folder_stamp(folder: Path) -> tuple[int, ...]:
+    """What changes with a folder's files, and with the folder itself: another one may have files of equal stamps."""
+    with suppress(FileNotFoundError, NotADirectoryError):  # it was removed since it was listed
+        files = sorted((entry.name, entry.stat()) for entry in os.scandir(folder) if entry.is_file())
+        return (folder.stat().st_ino, *(n for _, file in files for n in (file.st_mtime_ns, file.st_ino)))
+    return ()
+
+
+def changed(place: Path) -> int:
+    """When a folder came into this one or went; 0 where there is none."""
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+# As many as can be on a shelf: with fewer entries than checkpoints each look would read them all.
+@st.cache_resource(max_entries=4096, show_spinner=False)
 def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa: ARG001  stamps: read anew when changed
     from vaecore import checkpoints as shelf
     from vaecore import recipes
 
     path = Path(folder)
     try:
-        config, metrics, digest = shelf.read_config(path), shelf.read_metrics(path), shelf.digest(path)
+        contents = shelf.read(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
+    config, metrics, digest = contents.config, contents.metrics, contents.digest
     try:
         label = recipes.label(config)
     except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
@@ -244,9 +309,13 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def model(digest: str, _folder: Path) -> "VAE":
-    from vaecore import load
+    from vaecore import checkpoints
 
-    return load(_folder)
+    try:
+        with computing():  # building draws the weights that are then read
+            return visits.bounded(checkpoints.load(_folder, digest=digest))
+    except checkpoints.Replaced as error:
+        raise Replaced(str(error)) from None
 
 
 def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
@@ -258,7 +327,7 @@ def analysis(digest: str, folder: Path) -> "dict[str, Tensor]":
 def stored_analysis(digest: str, stamp: tuple[int, ...], _folder: Path) -> "dict[str, Tensor]":
     from vaecore.checkpoints import read_analysis
 
-    return read_analysis(_folder)
+    return read_analysis(_folder, digest=digest)
 
 
 def stamp(digest: str, folder: Path) -> tuple[int, ...]:
@@ -277,7 +346,7 @@ def overview(digest: str, _checkpoint: Checkpoint) -> "Overview":
     from vaecore.exact import Overview
 
     vae, places = model(digest, _checkpoint.folder), prepared(_checkpoint)
-    with computing():
+    with evaluating():
         return Overview(vae, torch.from_numpy(places.loc))
 
 
@@ -290,9 +359,10 @@ def codes(digest: str, _checkpoint: Checkpoint) -> Codes:
     if images(_checkpoint)[0] is None:
         import torch
 
+        vae = model(digest, _checkpoint.folder)
         with computing():
             torch.manual_seed(0)
-            drawn = model(digest, _checkpoint.folder).prior().sample((SCATTERED,))
+            drawn = vae.prior().sample((SCATTERED,))
         return Codes(drawn.numpy(), None, from_prior=True)
     loc, labels = encoded(digest, _checkpoint)[0], split(_checkpoint.dataset).labels
     return Codes(loc.numpy(), None if labels is None else labels.numpy().astype(np.uint8))
@@ -308,7 +378,7 @@ def encoded(digest: str, _checkpoint: Checkpoint) -> "tuple[Tensor, Tensor]":
     from vaecore.evaluation import encode
 
     vae, found = model(digest, _checkpoint.folder), images(_checkpoint)[0]
-    with computing():
+    with evaluating():
         return encode(VAE(vae.prior, vae.encoder, vae.decoder), found)
 
 
@@ -355,6 +425,17 @@ def images(checkpoint: Checkpoint) -> "tuple[Tensor | None, str]":
     return found, ""
 
 
+def absence(checkpoint: Checkpoint) -> str:
+    """Why the test images of a checkpoint cannot be used, as the beginning of a sentence."""
+    from vaecore.datasets import NAMES, is_available
+
+    if not checkpoint.dataset:
+        return "This checkpoint names no data set"
+    if checkpoint.dataset in NAMES and is_available(checkpoint.dataset):
+        return f"The images of {checkpoint.dataset} do not fit this checkpoint"
+    return "The images are not on this computer"
+
+
 def can_download(dataset: str) -> bool:
     from vaecore.datasets import NAMES, is_available
 
@@ -381,10 +462,10 @@ def image(checkpoint: Checkpoint, pick: Pick) -> "Tensor":
         return images(checkpoint)[0][pick.index : pick.index + 1]
     if pick.kind in OWN:
         return torch.from_numpy(own.unpacked(pick.pixels, checkpoint.shape) / np.float32(255))[None]
-    z = torch.from_numpy(origin(checkpoint, pick))[None]
+    vae, z = model(checkpoint.digest, checkpoint.folder), torch.from_numpy(origin(checkpoint, pick))[None]
     with computing():
         torch.manual_seed(pick.index)
-        return model(checkpoint.digest, checkpoint.folder).likelihood(z).sample()
+        return vae.likelihood(z).sample()
 
 
 def origin(checkpoint: Checkpoint, pick: Pick) -> np.ndarray:
@@ -393,9 +474,10 @@ def origin(checkpoint: Checkpoint, pick: Pick) -> np.ndarray:
 
     if pick.kind == "sample":
         return codes(checkpoint.digest, checkpoint).loc[pick.index]
+    vae = model(checkpoint.digest, checkpoint.folder)
     with computing():
         torch.manual_seed(2**32 + pick.index)  # the pixels' noise has the seed itself
-        return model(checkpoint.digest, checkpoint.folder).prior().sample().numpy()
+        return vae.prior().sample().numpy()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -419,9 +501,12 @@ def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host
     alike = owner if same_posterior(_checkpoint, owner) else _checkpoint
     found = stored_gap(digest, pick, _checkpoint) or computed_gap(digest, x, _checkpoint, alike, quick=pick.kind in OWN)
     frame = found.pop("frame")
+    truth = origin(owner, pick) if pick.kind in ("sample", "prior") and not host else None
     with computing():
-        q = vae.posterior(x)
         torch.manual_seed(pick.index)
+        iwae = float(log_evidence(vae, x, samples=100))
+    with evaluating():
+        q = vae.posterior(x)
         q_loc, q_scale, drawn = q.mean[0].numpy(), q.stddev[0].numpy(), sketch(q)
         axes = grid(frame, [box(drawn, q_loc, q_scale), figures.best(found["best_loc"], found["best_scale"]).box()])
         return Look(
@@ -429,13 +514,13 @@ def look(digest: str, pick: Pick, _checkpoint: Checkpoint, host: str = "", _host
             label=None if places.labels is None or not pick.numbered else int(places.labels[pick.index]),
             original=x[0].numpy(),
             reconstruction=vae.likelihood(torch.from_numpy(drawn.peak)[None]).mean[0].numpy(),
-            truth=origin(owner, pick) if pick.kind in ("sample", "prior") and not host else None,
+            truth=truth,
             q_loc=q_loc,
             q_scale=q_scale,
             q=drawn,
             axes=axes,
             log_density=log_joint(vae, x, axes) - found["log_evidence"],
-            iwae=float(log_evidence(vae, x, samples=100)),
+            iwae=iwae,
             bulk=frame,
             **found,
         )
@@ -447,7 +532,7 @@ def sketch(q: "Distribution") -> Sketch:
 
     from vaecore.distributions import draw, is_diagonal
 
-    with torch.random.fork_rng(devices=[]):
+    with computing():
         torch.manual_seed(0)
         z, weight = (t[:, 0] for t in draw(q, DRAWS))
     if is_diagonal(q):
@@ -518,9 +603,9 @@ def computed_gap(
     from vaecore.exact.posterior import TOLERANCE
 
     owner = owner or checkpoint
-    grid = overview(owner.digest, owner)  # first: one who waits for it must not hold the cores
-    with computing():
-        gap = split_gap(model(digest, checkpoint.folder), x, grid, QUICK if quick else TOLERANCE)
+    vae, grid = model(digest, checkpoint.folder), overview(owner.digest, owner)
+    with evaluating():
+        gap = split_gap(vae, x, grid, QUICK if quick else TOLERANCE)
     numbers = {name: float(getattr(gap, name)) for name in NUMBERS}
     return {
         **numbers,
@@ -561,7 +646,7 @@ def likelihood(digest: str, _checkpoint: Checkpoint) -> str:
     import torch
 
     vae = model(digest, _checkpoint.folder)
-    with computing():
+    with evaluating():
         # The prior by its values, for it may lean on the encoder's weights.
         places = torch.linspace(-3, 3, 64).reshape(-1, 2)
         parts = [vae.prior().log_prob(places), *vae.decoder.state_dict().values()]
@@ -589,7 +674,7 @@ def ground(digests: tuple[str, ...], pick: Pick, _host: Checkpoint, _looks: list
     first = _looks[0]
     axes = grid(first.bulk, [*boxes, figures.best(first.best_loc, first.best_scale).box()], reach=2.5)
     x = image(_host, pick)
-    with computing():
+    with evaluating():
         return axes, log_joint(model(_host.digest, _host.folder), x, axes) - first.log_evidence
 
 
@@ -601,7 +686,7 @@ def path(digest: str, pick: Pick, _checkpoint: Checkpoint) -> figures.Path | Non
     if not refines(_checkpoint):
         return None
     vae, x, grid = model(digest, _checkpoint.folder), image(_checkpoint, pick), overview(digest, _checkpoint)
-    with computing():
+    with evaluating():
         posterior = true_posterior(vae, x, grid)
         stages = vae.refine.path(vae, x, vae.encoder(x))
         found = [posterior.divergence(q) for q in stages]

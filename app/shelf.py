@@ -39,9 +39,12 @@ def may_change(entry: Checkpoint) -> bool:
 
 @st.cache_resource(max_entries=512, show_spinner=False)
 def weights(digest: str, _folder: Path) -> int:
-    from vaecore.checkpoints import count_weights
+    from vaecore import checkpoints
 
-    return count_weights(_folder)
+    try:
+        return checkpoints.count_weights(_folder, digest=digest)
+    except checkpoints.Replaced as error:
+        raise session.Replaced(str(error)) from None
 
 
 def table(entries: list[Checkpoint]) -> dict[str, list]:
@@ -90,10 +93,8 @@ def number(found: dict, name: str) -> float | None:
 def card(entry: Checkpoint) -> str:
     """The model card, written anew from what the folder says, without the hub's front matter."""
     from vaecore import checkpoints
-    from vaecore.cards import model_card
 
-    config = checkpoints.read_config(entry.folder)
-    whole = model_card(config, entry.metrics or {}, weights(entry.digest, entry.folder), plain)
+    whole = checkpoints.card(entry.folder, plain)
     return whole.split("---\n", 2)[2].strip().replace("## ", "###### ").replace("# ", "##### ", 1)
 
 

@@ -16,6 +16,7 @@ from app.session import Checkpoint, Pick
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributions import Distribution
 
 DOTS = 120  # samples of the base encoder in a small picture
 COARSE, FINE = 32, 40  # points a side of a small picture's first grid, and of the one that is drawn
@@ -137,17 +138,15 @@ def six(found: Survey, key: str, draw: int) -> list[int]:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def sketch(digest: str, index: int, _checkpoint: Checkpoint) -> Sketch:
-    import torch
-
     vae, pick = session.model(digest, _checkpoint.folder), Pick("image", index)
     x, labels = session.image(_checkpoint, pick), session.codes(digest, _checkpoint).labels
-    with session.computing():
-        torch.manual_seed(index)
+    mass = bulk(digest, index, x, _checkpoint)
+    with session.evaluating():
         q = vae.posterior(x)
         base = vae.encoder.base(x) if hasattr(vae.encoder, "base") else q
-        dots = base.sample((DOTS,))[:, 0].numpy()
+        dots = drawn(base, index)
         q_loc, q_scale = q.mean[0].numpy(), q.stddev[0].numpy()
-        mass, boxes = bulk(digest, index, x, _checkpoint), [box(dots), box_of(q_loc, q_scale)]
+        boxes = [box(dots), box_of(q_loc, q_scale)]
         square = figures.square_frame(mass, boxes, reach=6, margin=0.5)
         axes = tuple(np.linspace(*square[side], COARSE, dtype=np.float32) for side in (slice(0, 2), slice(2, 4)))
         axes = figures.focused(axes, session.log_joint(vae, x, axes), FINE)
@@ -162,6 +161,15 @@ def sketch(digest: str, index: int, _checkpoint: Checkpoint) -> Sketch:
             q_scale=q_scale,
             dots=dots,
         )
+
+
+def drawn(q: "Distribution", seed: int) -> np.ndarray:
+    """DOTS draws of a q(z|x) of one image, [DOTS, 2]."""
+    import torch
+
+    with session.computing():
+        torch.manual_seed(seed)
+        return q.sample((DOTS,))[:, 0].numpy()
 
 
 def bulk(digest: str, index: int, x: "Tensor", checkpoint: Checkpoint) -> figures.Frame:
@@ -187,10 +195,10 @@ def pace(digest: str, _checkpoint: Checkpoint) -> float:
     from vaecore.exact import split_gap
 
     x, _ = session.images(_checkpoint)
-    session.overview(digest, _checkpoint)
-    with session.computing():
+    vae, grid = session.model(digest, _checkpoint.folder), session.overview(digest, _checkpoint)
+    with session.evaluating():
         start = time.perf_counter()
-        split_gap(session.model(digest, _checkpoint.folder), x[:12], session.overview(digest, _checkpoint))
+        split_gap(vae, x[:12], grid)
         return (time.perf_counter() - start) / min(12, len(x))
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import choices, session, training
 from app.plain import plain, quoted
+from vaecore.text import counted
 
 if TYPE_CHECKING:
     from app.session import Checkpoint
@@ -61,7 +62,7 @@ def read_start(dataset: str, latent: int) -> None:
 
     def known(text: str) -> str:
         if text not in names:
-            raise ValueError(f"it must be a VAE of {dataset} with {latent} latent dimensions that is here")
+            raise ValueError(f"it must be a VAE of {dataset} with {counted(latent, 'latent dimension')} that is here")
         return text
 
     values = choices.all_news(FROM)

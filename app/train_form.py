@@ -92,7 +92,7 @@ def name_key(asked: dict) -> str:
 def told(asked: dict) -> str | None:
     """How long it will take, said as the estimate that it is; a sentence where that cannot be known."""
     with panels.sentences(), st.spinner("Measuring a few steps"):
-        seconds = training.estimate({**asked, "start": None, "seed": 0})
+        seconds = training.estimate(asked)
         return f"Estimate: {ranking.duration(1.1 * seconds)}, by a few steps measured now, if a core is free for it."
     return None
 

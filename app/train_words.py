@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from app import jobs, ranking, training, words
+from vaecore.text import counted
 
 if TYPE_CHECKING:
     from app.training import Standing
@@ -42,7 +43,7 @@ def sentence(one: "Standing") -> str:
 def state(one: "Standing") -> str:
     """What it is doing, in a few words."""
     done, of = len(one.epochs), one.asked.get("epochs") or (one.epochs[-1]["epochs"] if one.epochs else 0)
-    epochs = f"{done} of {of} epochs" if of else "starting"
+    epochs = f"{done} of {counted(of, 'epoch')}" if of else "starting"
     said = {
         "waiting": waiting,
         "running": lambda one: running(one, epochs),
@@ -71,6 +72,8 @@ def running(one: "Standing", epochs: str) -> str:
 
 
 def finished(one: "Standing", done: int) -> str:
-    scores = [line["valid_elbo"] for line in one.epochs if isinstance(line.get("valid_elbo"), float)]
+    kept = one.epochs[-1].get("best_epoch") if one.epochs else None
+    lines = [line for line in one.epochs if kept in (None, line["epoch"])]
+    scores = [line["valid_elbo"] for line in lines if isinstance(line.get("valid_elbo"), float)]
     best = f", ELBO {words.nats(max(scores))} nats on held-out images" if scores else ""
-    return f"finished after {done} epochs{best}"
+    return f"finished after {counted(done, 'epoch')}{best}"

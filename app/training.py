@@ -1,7 +1,13 @@
 """Training runs as the page "Train one" needs them: begun, watched, ended, kept. Beside session.py, by its rules."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import jobs, owners, session
+from app import jobs, owners, session, visits
 
 if TYPE_CHECKING:
     from vaecore.options import Choice, Number
@@ -21,6 +27,10 @@ LIMITS = {"latent_dim": (1, 1024), "epochs": (1, 100_000), "batch_size": (1, 819
 FIRST = {"digits": 100, "dynamic_digits": 100}  # epochs to begin with; others are larger
 EPOCHS = 10
 SIZES = ("latent", "epochs", "seed")
+MEGABYTES, PATIENCE = 2048, 60.0  # that the process may take which measures a few steps; and its seconds
+NICE = 5  # of that process: what others look at comes first
+
+_seats = threading.BoundedSemaphore(1)  # of those who measure: two would tell each other's pace
 
 
 @dataclass(frozen=True)
@@ -125,20 +135,56 @@ def arguments(folder: Path, asked: dict) -> list[str]:
     return given + [f"--option={name}={value}" for name, value in asked.get("options", {}).items()]
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
 def estimate(asked: dict) -> float:
-    """Seconds that the run will take, by a few of its steps."""
-    import torch
-
-    from vaecore.pace import seconds_for
-    from vaecore.recipes import build_with
-
+    """Seconds that the run will take, by a few of its steps; ValueError for what is too large for this computer."""
     checked(asked)
-    train = train_split(asked["dataset"])
-    with session.computing():
-        torch.manual_seed(0)
-        vae = build_with(asked["recipe"], tuple(train.images.shape[1:]), asked["latent_dim"], asked["options"])
-        return seconds_for(vae, asked["recipe"], train, asked["epochs"], asked["batch_size"])
+    found = _measured({name: asked[name] for name in MEASURED})
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
+
+
+MEASURED = ("recipe", "dataset", "latent_dim", "options", "batch_size", "epochs")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _measured(asked: dict) -> float | str:
+    """What the process that measures says: seconds, or a sentence, which is kept as well."""
+    begun = time.monotonic()
+    while not _seats.acquire(timeout=0.2):
+        visits.wanted()
+        if time.monotonic() - begun > PATIENCE:
+            raise ValueError("Others have their trainings measured: try again in a minute.")
+    try:
+        return measure(asked)
+    finally:
+        _seats.release()
+
+
+def measure(asked: dict) -> float | str:
+    """Try the training in a process with bounds, which is killed when its time is over or nobody waits for it."""
+    command = ["nice", "-n", str(NICE), sys.executable, "-m", "vaecore.pace", str(MEGABYTES)]
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(command, cwd=session.ROOT, env=surroundings, text=True, **pipes)
+    given, until = json.dumps(asked), time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                out, err = child.communicate(given, timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                given = None
+                visits.wanted()
+            if time.monotonic() > until:
+                return f"A few steps take longer than {PATIENCE:g} s: choose smaller networks or a smaller batch."
+    finally:
+        child.kill()
+        child.communicate()
+    if child.returncode:
+        said = err.strip().splitlines()
+        return said[-1][:500] if said else "The few steps could not be measured: they took more than they may."
+    return float(json.loads(out)["seconds"])
 
 
 # ---- what becomes of it
@@ -150,6 +196,7 @@ def begin(name: str, asked: dict) -> Path:
 
     folder = place(name)
     given = arguments(folder.resolve(), asked)
+    estimate(asked)  # what is too large for this computer is not begun
     runs.ask(folder, asked)
     try:
         owners.sign(runs.partial_of(folder))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.figures import GREEN
+from vaecore.text import a, counted
 
 if TYPE_CHECKING:
     from app.session import Look
@@ -75,7 +76,7 @@ def numbers(look: "Look", colour: str) -> list[Number]:
         Number("IWAE(100)", look.iwae, None, importance(look)),
     ]
     if look.q.family:
-        own = f"KL(q(z|x) || p(z|x)), how wrong the encoder is; q is a {look.q.family}."
+        own = f"KL(q(z|x) || p(z|x)), how wrong the encoder is; q is {a(look.q.family)}."
         return [
             *first,
             Number("gap of q", look.gap, look.gap_error, own, colour),
@@ -124,5 +125,5 @@ def approximation(look: "Look") -> str:
     if look.approximation < 0.05:
         return "The true posterior is very nearly an upright Gaussian."
     if look.modes > 1:
-        return f"The true posterior has {look.modes} modes; one upright Gaussian cannot cover them."
+        return f"The true posterior has {counted(look.modes, 'mode')}; one upright Gaussian cannot cover them."
     return "The true posterior is tilted or bent; no upright Gaussian has its shape."

@@ -47,7 +47,7 @@ def family(digest: str, _checkpoint: Checkpoint) -> str:
     from vaecore.distributions import is_diagonal
 
     vae = session.model(digest, _checkpoint.folder)
-    with session.computing():
+    with session.evaluating():
         q = vae.posterior(torch.zeros(1, *_checkpoint.shape))
     return "" if is_diagonal(q) else session.family(q)
 
@@ -99,7 +99,7 @@ def plain(checkpoint: Checkpoint, kind: str) -> np.ndarray | None:
 def _plain(digest: str, _checkpoint: Checkpoint) -> dict:
     from vaecore.analysis import measures
 
-    with session.computing():
+    with session.evaluating():
         return measures(session.model(digest, _checkpoint.folder), session.images(_checkpoint)[0])
 
 

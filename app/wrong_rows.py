@@ -11,6 +11,7 @@ from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 from app.wrong_words import STYLE, caption, number, sentence, table, title
+from vaecore.text import a
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
         with st.spinner(f"Computing the {MEASURED[kind].name} of all test images, once for this checkpoint"):
             scale = coloured(checkpoint, kind)
         if scale is None:
-            st.caption(f"Coloured by label: {unknown(checkpoint, codes, kind)}")
+            st.caption(f"Coloured by label: {plain(unknown(checkpoint, codes, kind))}")
     pick, besides = look.pick, {"scale": scale}
     if not pick.numbered:
         pick = Pick("sample" if session.images(checkpoint)[0] is None else "image", -1)
@@ -55,7 +56,7 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
     widgets.latent_map(checkpoint.digest, pick, look.frame, choose, besides)
     if whole := wrong.family(checkpoint.digest, checkpoint):
         st.caption(
-            f"This encoder's q(z|x) is a {whole}: its gap has no two parts, because it may come nearer to p(z|x) than "
+            f"This encoder's q(z|x) is {a(whole)}: its gap has no two parts, because it may come nearer to p(z|x) than "
             "the best diagonal Gaussian, so only the whole gap is offered."
         )
 
@@ -91,7 +92,8 @@ def unknown(checkpoint: Checkpoint, codes: Codes, kind: str) -> str:
     if kind in EXACT:
         return "no exact gap has been computed yet."
     if session.images(checkpoint)[0] is None:
-        return f"the images are not on this computer, and no {MEASURED[kind].name} is stored with the checkpoint."
+        absence = session.absence(checkpoint).replace("T", "t", 1)
+        return f"{absence}, and no {MEASURED[kind].name} is stored with the checkpoint."
     return "this q(z|x) is refined step by step for each image, too long for a page; the job beneath computes it."
 
 
@@ -115,11 +117,12 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
             worst(checkpoint, codes, kind, pick)
             surprise(button, wrong.among(found, codes.labels, st.session_state[OF]), pick)
         else:
-            st.caption("The images are not on this computer, so that the worst cannot be shown, only their numbers.")
+            why = plain(session.absence(checkpoint))
+            st.caption(f"{why}, so that the worst cannot be shown, only their numbers.")
         by_label(checkpoint, kind, whole, single)
     elif add_duration is None:
         way = " Colour the map by the exact gap to have it computed." if images and chosen == LABEL else ""
-        st.caption(f"Nothing can be ranked: {unknown(checkpoint, codes, kind)}{way}")
+        st.caption(f"Nothing can be ranked: {plain(unknown(checkpoint, codes, kind))}{way}")
     if add_duration is not None:
         when_measured(checkpoint, add_duration)
 

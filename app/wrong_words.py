@@ -4,6 +4,7 @@ from html import escape
 
 from app import words
 from app.wrong import EXACT, MEASURED, Line
+from vaecore.text import a
 
 
 def title(kind: str) -> str:
@@ -15,12 +16,12 @@ def number(kind: str, value: float) -> str:
 
 
 def caption(kind: str, index: int, label: int | None, value: float) -> str:
-    return f"{index}{'' if label is None else f', a {label}'}\n{number(kind, value)}"
+    return f"{index}{'' if label is None else f', {a(label)}'}\n{number(kind, value)}"
 
 
 def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
     """What all images lose, and which labels lose the most and the least."""
-    what = "lose" if kind in EXACT else f"have a {title(kind)} of"
+    what = "lose" if kind in EXACT else f"have {a(title(kind))} of"
     where = (
         f"the {images:,} test images" if whole.count == images else f"the {whole.count:,} known of {images:,} images"
     )

@@ -22,7 +22,8 @@ def rows(dataset: str) -> list[list[str]]:
     """One row for each evaluated checkpoint of the data set with two latent dimensions."""
     found = []
     for folder in checkpoints.find("pretrained"):
-        config, metrics = checkpoints.read_config(folder), checkpoints.read_metrics(folder)
+        contents = checkpoints.read(folder)
+        config, metrics = contents.config, contents.metrics
         results = metrics.get("evaluation")
         if config["dataset"] != dataset or config["latent_dim"] != 2 or results is None:
             continue

@@ -10,7 +10,8 @@ import random
 
 from playwright.sync_api import Browser, Page
 
-from bench.browsing import chromium, parser, report, summary
+from bench.browsing import chromium, parser, summary
+from bench.serving import report
 
 # Run inside the page: watches for both to change, from the press on.
 WATCH = """() => {

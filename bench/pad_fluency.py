@@ -9,7 +9,8 @@ frame (p50, p95, maximum), the frames while nothing moves, and milliseconds that
 
 from playwright.sync_api import Browser
 
-from bench.browsing import ROOT, chromium, parser, report, summary
+from bench.browsing import chromium, parser, summary
+from bench.serving import ROOT, report
 
 COMPONENTS = ROOT / "app" / "components"
 FRAMES = 240

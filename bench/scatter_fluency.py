@@ -12,7 +12,8 @@ import time
 
 from playwright.sync_api import Browser, Page
 
-from bench.browsing import chromium, parser, report, summary
+from bench.browsing import chromium, parser, summary
+from bench.serving import report
 
 FRAMES = 120
 # Moves the pressed pointer on a circle, one step a frame, and takes the time between frames.

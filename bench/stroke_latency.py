@@ -12,7 +12,8 @@ import random
 
 from playwright.sync_api import Browser, Page
 
-from bench.browsing import chromium, parser, report, summary
+from bench.browsing import chromium, parser, summary
+from bench.serving import report
 
 STROKES = 4  # on one drawing
 

@@ -87,3 +87,28 @@ def nets(shape: tuple[int, ...] = (1, 8, 8), latent: int = 2, width: int = 16) -
 def small_pair(shape: tuple[int, ...] = (1, 8, 8), latent: int = 2) -> tuple[bytes, bytes]:
     first, last = nets(shape, latent)
     return encoder(first, shape, latent), decoder(last, latent, shape)
+
+
+def endless() -> bytes:
+    """A chain of large products: minutes of work in a small file."""
+    nodes = [helper.make_node("MatMul", ["z", "w0"], ["h0"])]
+    nodes += [helper.make_node("MatMul", [f"h{n}", "w1"], [f"h{n + 1}"]) for n in range(2000)]
+    nodes.append(helper.make_node("ConstantOfShape", ["s"], ["w1"]))
+    held = [weight("w0", np.ones((2, 1500))), weight("s", [1500, 1500], np.int64)]
+    return packed(nodes[:1] + nodes[-1:] + nodes[1:-1], [("z", ("N", 2))], [("h2000", ("N", 1500))], held)
+
+
+def growing() -> bytes:
+    """A decoder that multiplies squares of the batch of z, 2,000 times: what it costs grows with the batch cubed."""
+    squares = [helper.make_node("MatMul", ["z", "zt"], ["s0"]), helper.make_node("Transpose", ["z"], ["zt"])]
+    chain = [helper.make_node("MatMul", [f"s{n}", "s0"], [f"p{n}"]) for n in range(2000)]
+    tamed = [helper.make_node("Tanh", [f"p{n}"], [f"s{n + 1}"]) for n in range(2000)]
+    end = [
+        helper.make_node("ReduceMax", ["s2000"], ["m"], axes=[0, 1], keepdims=1),
+        helper.make_node("Mul", ["m", "nothing"], ["o"]),
+        helper.make_node("MatMul", ["z", "w"], ["y0"]),
+        helper.make_node("Add", ["y0", "o"], ["y"]),
+    ]
+    nodes = [squares[1], squares[0], *(node for pair in zip(chain, tamed, strict=True) for node in pair), *end]
+    held = [weight("w", np.ones((2, 64))), weight("nothing", np.zeros((1, 1)))]
+    return packed(nodes, [("z", ("N", 2))], [("y", ("N", 64))], held)

@@ -1,6 +1,7 @@
 """VAEs whose answers are known on paper, and one small instance of every recipe."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -148,3 +149,12 @@ def written(log_posterior: Callable[[Tensor], Tensor], loc: list[float] | None =
 
 def gaussian(z: Tensor, loc: tuple[float, float], scale: float) -> Tensor:
     return Normal(torch.tensor(loc).to(z), torch.tensor(scale).to(z)).log_prob(z).sum(-1)
+
+
+def collapsed(folder: Path, dataset: str = "digits", latent_dim: int = 8) -> Path:
+    """A saved VAE whose encoder gives every image the same q(z|x), as a collapsed posterior and dead ReLUs do."""
+    vae = vaecore.build("vae", SHAPE, latent_dim, likelihood="bernoulli", net="small")
+    with torch.no_grad():
+        vae.encoder.net[-1].weight.zero_()
+        vae.encoder.net[-1].bias.zero_()
+    return vaecore.save(vae, folder, dataset=dataset)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from models import BINARY, PIXELWISE, SMALL
+from pages import set_apart, visited
 from streamlit.testing.v1 import AppTest
 
 import vaecore
@@ -126,16 +127,37 @@ def test_a_sample_is_the_same_for_the_same_link() -> None:
     assert panel(opened(checkpoint="alpha", sample="3")) == first
 
 
+@pytest.mark.parametrize("page", ["posterior", "unsure", "learned", "prior", "health"])
+@pytest.mark.parametrize(("shape", "dataset"), [((1, 9, 9), "digits"), ((1, 8, 8), None)])
+def test_images_that_do_not_fit_or_have_no_name_are_not_said_to_be_elsewhere(
+    page: str, shape: tuple, dataset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vaecore.save(vaecore.build("vae", shape, net="dense"), tmp_path / "shelf" / "odd", dataset=dataset)
+    set_apart(tmp_path, tmp_path / "shelf", monkeypatch)
+    app = visited(f"views/{page}.py", {"checkpoint": "odd"})
+    assert not app.exception
+    said = " ".join(element.value for kind in (app.info, app.markdown, app.caption, app.error) for element in kind)
+    assert "not on this computer" not in said
+    assert ("do not fit" in said or "do not have the shape" in said) if dataset else "data set" in said
+    assert not [button for button in app.button if "Download" in button.label]
+
+
 def test_three_dimensions_are_declined_plainly() -> None:
     app = opened(checkpoint="cubic")
     assert "needs D = 2" in app.info[0].value
     assert not panel(app)
 
 
-@pytest.mark.parametrize("name", ["mnist", "nameless"])
-def test_without_images_there_are_samples(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("mnist", "The images are not on this computer"), ("nameless", "This checkpoint names no data set")],
+)
+def test_without_images_there_are_samples(name: str, why: str) -> None:
     app = opened(checkpoint=name, image="5")
-    assert "not on this computer" in app.info[0].value
+    assert app.info[0].value.startswith(f"{why}: you see samples")
+    assert [button.label for button in app.button if "Download" in button.label] == ["Download mnist"] * (
+        name == "mnist"
+    )
     assert 'data-pick="sample-5"' in panel(app)
     assert "true z" in app.get("plotly_chart")[0].proto.spec
 

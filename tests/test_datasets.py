@@ -172,13 +172,13 @@ def test_digits_do_not_change() -> None:
 
 def test_split_is_the_same_for_ever() -> None:
     """Numbers and checkpoints are comparable only as long as these stay."""
-    digest = hashlib.md5(datasets._tenth(60_000, "valid").astype("<i8").tobytes()).hexdigest()
+    digest = hashlib.md5(datasets._held_out(60_000, "valid").astype("<i8").tobytes()).hexdigest()
     assert digest == "d35a24953f6e1988c8d35b58b9998366"
 
 
 @pytest.mark.parametrize("count", [10, 1442, 60_000])
 def test_train_and_valid_never_overlap(count: int) -> None:
-    train, valid = (datasets._tenth(count, split) for split in ("train", "valid"))
+    train, valid = (datasets._held_out(count, split) for split in ("train", "valid"))
     assert len(valid) == count // 10
     assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(count))
     assert (np.diff(train) > 0).all()
@@ -676,7 +676,7 @@ def test_characters_of_chardata_stand_upright(packed: bool, burda: dict[str, np.
     sets = {split: load_dataset("omniglot", split, tmp_path) for split in SPLITS}
     assert [len(data) for data in sets.values()] == [54, 6, 20]
     assert np.array_equal(sets["test"].images[:, 0], glyphs(20, 2).astype(np.float32))
-    keep = datasets._tenth(60, "train")
+    keep = datasets._held_out(60, "train")
     assert np.array_equal(sets["train"].images[:, 0], glyphs(60, 1)[keep].astype(np.float32))
     assert sets["train"].labels.tolist() == (keep % 50).tolist()
     assert sets["test"].labels.dtype == torch.int64

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from models import collapsed
 from torch import Tensor
 
 import vaecore
@@ -61,6 +62,10 @@ def test_pca_is_the_singular_value_decomposition() -> None:
         found = places[:, axis].numpy()
         assert min(abs(found - truth).max(), abs(found + truth).max()) < 1e-4
     np.testing.assert_allclose(shares, values[:2] ** 2 / (values**2).sum(), rtol=1e-5)
+    places, shares = embedding.pca(torch.full((300, 5), 0.1))  # a mean that is not exactly 0.1 would have a direction
+    assert not places.any()
+    assert not shares.any()
+    places = embedding.pca(codes)[0]
     turned = embedding.pca(codes.flip(0))[0].flip(0)  # the sign does not hang on the order
     torch.testing.assert_close(turned, places, atol=1e-4, rtol=0)
 
@@ -94,6 +99,16 @@ def test_groups_stay_together_progress_rises_and_a_seed_gives_the_same_map(metho
 
 
 @pytest.mark.parametrize("method", embedding.METHODS)
+def test_equal_codes_have_one_place_and_the_unit_does_not_count(method: str) -> None:
+    codes = groups(60)[0]
+    places = embedding.embed(codes, method)
+    twice = embedding.embed(torch.cat([codes, codes[:1].expand(200, 6), codes.flip(0)]), method)
+    torch.testing.assert_close(twice, torch.cat([places, places[:1].expand(200, 2), places.flip(0)]))
+    for unit in (2.0**-90, 2.0**90):  # their squares are zero and infinite in float32
+        assert embedding.embed(codes * unit, method).isfinite().all()
+
+
+@pytest.mark.parametrize("method", embedding.METHODS)
 def test_a_map_ends_when_it_is_asked_to(method: str) -> None:
     seen = []
     assert embedding.embed(groups()[0], method, 0, seen.append, lambda: bool(seen) and seen[-1]["step"] > 1) is None
@@ -108,6 +123,11 @@ def test_a_map_ends_when_it_is_asked_to(method: str) -> None:
         (torch.randn(10_001, 3), "umap", 0, "N from 50 to 10,000"),
         (torch.randn(60), "tsne", 0, "N, D"),
         (torch.randn(60, 2), "tsne", 0, "a map already"),
+        (torch.randn(60, 1), "umap", 0, "a map already"),
+        (torch.zeros(60, 3), "tsne", 0, "all the same: the encoder gives every image the same mean, so that t-SNE"),
+        (torch.full((60, 3), 0.1), "umap", 0, "all the same: .* so that UMAP"),
+        (1 + 1e-7 * torch.rand(60, 3), "umap", 0, "all the same"),  # but for float32's rounding
+        (torch.randn(49, 3)[torch.arange(300) % 49], "tsne", 0, "Only 49 of the 300 codes .* t-SNE needs at least 50"),
         (torch.full((60, 3), torch.nan), "tsne", 0, "not finite"),
         (torch.randn(60, 3), "tsne", -1, "seed is -1"),
     ],
@@ -166,9 +186,12 @@ def test_a_kept_map_that_is_none_is_refused(deep: Path, places: Tensor) -> None:
 def test_the_command_refuses_in_a_sentence(
     checkpoint: Path, deep: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
+    dead = collapsed(tmp_path / "dead")
     nameless = vaecore.save(vaecore.build("vae", (1, 8, 8), 5, net="small"), tmp_path / "nameless")
     for folders, more, sentence in (
-        ([deep, checkpoint], [], "two dimensions"),
+        ([deep, checkpoint], [], "2 dimensions"),
+        ([deep, dead], [], "dead: The codes are all the same"),
+        ([deep, dead], ["--method", "tsne"], "dead: The codes are all the same"),
         ([nameless], [], "does not say which data set"),
         ([deep], ["--points", "10001"], "points is 10001"),
         ([deep], ["--points", "49"], "points is 49"),

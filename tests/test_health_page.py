@@ -224,15 +224,23 @@ def with_job(monkeypatch: pytest.MonkeyPatch, job: Job | None) -> list[str]:
     return begun
 
 
-def test_what_is_not_measured_is_begun_by_itself_and_has_first_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_begins_no_measurement_and_shows_first_numbers_and_a_press_begins_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     begun = with_job(monkeypatch, None)
     app = opened(checkpoint="new")
-    assert begun == ["new"]
-    assert any(button.key == "stop-health" for button in app.button)
-    assert "Being measured. So far:" in bodies(app)
+    assert begun == []
+    assert any("not measured yet" in info.value for info in app.info)
+    assert "Not complete. So far:" in bodies(app)
     assert "<th scope='row'>ELBO</th>" in bodies(app)
     assert "100 images, K = 10" in bodies(app)
     assert "mutual information" not in bodies(app)
+    button = app.button(key="health_again_0")
+    assert button.label == "Measure it"
+    monkeypatch.setattr(health, "job", lambda _: running("running") if begun else None)
+    button.click().run()
+    assert begun == ["new"]
+    assert any(button.key == "stop-health" for button in app.button)
 
 
 @pytest.mark.parametrize(("state", "label"), [("stopped", "Go on"), ("failed", "Try again")])
@@ -262,6 +270,7 @@ def test_a_checkpoint_that_was_deleted_and_came_again_has_no_job_behind_it(shelf
 def test_where_no_more_jobs_may_run_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "begin", refused)
     app = opened(checkpoint="new")
+    app.button(key="health_again_0").click().run()
     assert any("shall not be measured" in info.value for info in app.info)
     assert app.button(key="health_again_0").label == "Measure it"
     assert "<th scope='row'>ELBO</th>" in bodies(app)
@@ -273,7 +282,7 @@ def test_a_spoilt_report_is_measured_again(shelf: Path, monkeypatch: pytest.Monk
     whole = file.read_text()
     try:
         file.write_text(json.dumps({**json.loads(whole), "digest": "another"}))
-        opened()
+        opened().button(key="health_again_0").click().run()
         assert begun == ["plain"]
     finally:
         file.write_text(whole)
@@ -298,6 +307,7 @@ def test_the_job_itself_measures_and_keeps(shelf: Path, monkeypatch: pytest.Monk
     set_apart(shelf.parent, shelf, monkeypatch)
     monkeypatch.setattr(health, "begin", BEGIN)
     app = opened(checkpoint="new")
+    app.button(key="health_again_0").click().run()
     assert any(button.key == "stop-health" for button in app.button)
     checkpoint, end = session.checkpoints()["new"], time.monotonic() + 60
     while (job := health.job(checkpoint)).active and time.monotonic() < end:
@@ -308,7 +318,7 @@ def test_the_job_itself_measures_and_keeps(shelf: Path, monkeypatch: pytest.Monk
     again = opened(checkpoint="new")
     assert not again.info
     assert "<th scope='row'>low posterior share</th>" in bodies(again)
-    assert "Being measured" not in bodies(again)
+    assert "Not complete" not in bodies(again)
 
 
 BEGIN = health.begin
@@ -328,9 +338,10 @@ def test_a_checkpoint_is_dropped_and_opens_here(tmp_path: Path, monkeypatch: pyt
     assert not app.exception
     assert any("dropped is here" in success.value for success in app.success)
     assert app.selectbox(key="checkpoint").value == "dropped"
-    assert begun[-1] == "dropped"
+    assert begun == []
+    assert app.button(key="health_again_0").label == "Measure it"
     assert app.query_params["checkpoint"] in ("dropped", ["dropped"])
-    assert "<b>dropped</b>. Being measured" in bodies(app)
+    assert "<b>dropped</b>. Not complete" in bodies(app)
 
 
 def test_what_is_no_checkpoint_is_named_here() -> None:

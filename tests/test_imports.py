@@ -398,3 +398,14 @@ def test_memory_stays_under_the_stated_bound(tmp_path: Path) -> None:
     assert said[::2] == ["refused", "refused", "taken"]
     assert int(said[3]) < imports.LARGEST_UPLOAD
     assert int(said[5]) < imports.MOST_COPIES * imports.LARGEST_UNPACKED
+
+
+@pytest.mark.parametrize("held", [{"w": 1}, {"state_dict": {"w": 1}, "pytorch-lightning_version": "2.4"}])
+def test_a_file_of_torch_is_called_what_it_is(held: dict, root: Path) -> None:
+    packed = io.BytesIO()
+    torch.save(held, packed)
+    refused(
+        lambda: imports.from_zip(packed.getvalue(), root), r"PyTorch file .*Export encoder and decoder to ONNX", root
+    )
+    plain = zipped({"data.pkl": b"x", "version": b"3"}, "archive/")
+    refused(lambda: imports.from_zip(plain, root), "This is a PyTorch file", root)

@@ -1,5 +1,6 @@
 """Jobs from start to end, with commands of the test's own in place of the library's."""
 
+import errno
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,20 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs
     for job in started:
         if jobs.alive(job):
             os.killpg(job.pid, signal.SIGKILL)
-    for child in jobs._children:
-        child.wait()
+    for job in started:
+        buried(job)
+
+
+def buried(job: jobs.Job) -> None:
+    """Wait until nothing is left of the process, not even a zombie."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            os.kill(job.pid, 0)
+        except ProcessLookupError:
+            return
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def until(wanted: Callable[[jobs.Job], bool], target: str = "here", patience: float = 20) -> jobs.Job:
@@ -168,6 +182,71 @@ def test_what_has_ended_can_be_forgotten(begin: Callable) -> None:
     assert jobs.find("analyse", "here") is None
 
 
+def test_an_ended_job_leaves_no_zombie(begin: Callable) -> None:
+    job = begin(steps=1)
+    until(lambda job: not job.active)
+    buried(job)  # though nobody starts another one
+
+
+class Full:
+    """A disk that is full at its n-th write: whatever makes, fills or renames a file of the cache."""
+
+    def __init__(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cache, self.room = cache, 0
+        for name in ("mkdir", "open", "write_text", "replace"):
+            monkeypatch.setattr(Path, name, self.guarded(getattr(Path, name)))
+
+    def guarded(self, act: Callable) -> Callable:
+        def write(path: Path, *given: object, **named: object) -> object:
+            writes = act.__name__ != "open" or any(letter in (*given, "r")[0] for letter in "wax")
+            if writes and path.is_relative_to(self.cache):
+                self.room -= 1
+                if self.room == -1:
+                    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            return act(path, *given, **named)
+
+        return write
+
+
+@pytest.mark.parametrize("kind", ["analyse", "train"])
+def test_on_a_full_disk_nothing_runs_that_nobody_knows_of(
+    kind: str, begin: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children, popen = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *given, **named: children.append(popen(*given, **named)) or children[-1]
+    )
+    begin(steps=1)
+    until(lambda job: not job.active)
+    disk, refused = Full(tmp_path / "cache", monkeypatch), 0
+    while True:
+        disk.room, count = refused, len(children)
+        with suppress(OSError):
+            job = jobs.start(kind, "full", ["good", "1"])
+            break
+        refused += 1
+        assert all(child.wait(20) for child in children[count:])  # it came to an end, and not to a good one
+        assert jobs.find(kind, "full") is None
+        assert not jobs.home(kind, "full").exists()
+        assert not list(jobs.shelf().glob("queue/ticket-*"))
+    assert refused >= 5  # its folder, three files, the record
+    assert state("full", "done", kind=kind).pid == job.pid
+    buried(job)
+
+
+def test_a_full_disk_keeps_no_job_from_being_seen_and_stopped(
+    begin: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(steps=10_000)
+    until(lambda job: (jobs.home("analyse", "here") / "progress.json").exists())
+    monkeypatch.setattr(jobs, "write", lambda *given: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    (jobs.home("analyse", "here") / "first.json").unlink(missing_ok=True)
+    job = jobs.find("analyse", "here")
+    assert job.state == "running"
+    jobs.stop(job)
+    assert until(lambda job: not job.active).state == "stopped"
+
+
 def test_a_torn_registry_is_no_job(begin: Callable) -> None:
     place = jobs.home("analyse", "torn")
     place.mkdir(parents=True)
@@ -192,9 +271,9 @@ def queued(begin: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jo
             os.killpg(job.pid, signal.SIGKILL)
 
 
-def state(target: str, *wanted: str) -> jobs.Job:
+def state(target: str, *wanted: str, kind: str = "train") -> jobs.Job:
     end = time.monotonic() + 120
-    while (job := jobs.find("train", target)).state not in wanted:
+    while (job := jobs.find(kind, target)).state not in wanted:
         assert time.monotonic() < end, job
         time.sleep(0.05)
     return job

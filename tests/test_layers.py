@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
-    "datasets distributions mutual weightnorm flows made resnets normed_resnets nets realnvp safefiles shelf mirror "
-    "runs standing parallel encoders priors processes pixelcnn lossy decoders vae refine objectives options mae ranks "
-    "exact paths recipes onnx model_index cards checkpoints imports averaging beginning resuming training pace "
-    "clusters evaluation snapshots recording aggregate verdicts health analysis learned embedding timing tables memory "
-    "__init__ __main__"
+    "text distinct inputs eval_mode datasets distributions mutual weightnorm flows made resnets normed_resnets nets "
+    "realnvp safefiles folders hidden shelf mirror threads runs standing parallel encoders priors processes pixelcnn "
+    "lossy decoders vae refine objectives options protocols mae ranks exact paths recipes onnx model_index cards "
+    "checkpoints imports averaging beginning resuming diagnosis training pace clusters evaluation snapshots "
+    "recording aggregate verdicts health analysis learned embedding timing tables memory __init__ __main__"
 ).split()
 
 
@@ -48,4 +48,14 @@ def test_imports_point_down_and_the_library_knows_no_screen(file: Path) -> None:
 
 def test_importing_the_library_and_the_figures_costs_nothing() -> None:
     code = "import sys, vaecore; assert not {'torch', 'sklearn', 'pooch', 'tqdm'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_shapes_of_a_mixture_are_known_without_torchs_compiler() -> None:
+    """Some operations without memory import 800 modules of it, for which the first page would wait."""
+    code = (
+        "import json, sys; from vaecore import checkpoints; options = {'net': 'small'}\n"
+        "held = {'recipe': 'rme', 'data_shape': [1, 8, 8], 'latent_dim': 2, 'options': options}\n"
+        "checkpoints.shapes(json.dumps(held)); assert 'sympy' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import FixedEncoder, LinearDecoder, perturbed
+from models import FixedEncoder, LinearDecoder, collapsed, perturbed
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -15,6 +15,7 @@ import vaecore
 from vaecore import checkpoints, learned
 from vaecore.__main__ import main
 from vaecore.evaluation import encode
+from vaecore.learned import accuracies
 from vaecore.priors import StandardNormal
 
 # Two clusters on a line, around 0 and 10. In the left one most members are 1, and the closest to its centre is a 2.
@@ -65,6 +66,14 @@ def test_the_two_rules_of_labelling_differ_where_they_should() -> None:
     assert table[right].tolist() == [1, 0, 0, 2]
     for rule, accuracy in (("majority", 5 / 8), ("closest", 4 / 8)):
         assert vaecore.evaluation.kmeans_accuracy(LINE, LABELS, LINE, LABELS, 2, labels=rule) == accuracy
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_clusters_do_not_depend_on_the_unit_of_the_codes(unit: float) -> None:
+    z, _ = blobs(60)
+    fit, own = learned.kmeans(z, 3), learned.kmeans(z * np.float32(unit), 3)  # whose squares float32 does not have
+    assert (fit.members == own.members).all()
+    assert (own.predict(z * np.float32(unit)) == fit.predict(z)).all()
 
 
 def test_of_equally_frequent_labels_the_smaller_counts_and_the_closest_need_be_no_member() -> None:
@@ -235,6 +244,38 @@ def test_the_command_measures_keeps_and_sets_beside_the_paper(digits: Path, caps
     assert "| ResNet VAE w. AF | paper | 56.04 | 25.38 | 1,193.18 | 630.90 | 81.42 | 79.28 |" in capsys.readouterr().out
 
 
+def test_a_collapsed_encoder_keeps_its_other_numbers(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    dead = collapsed(tmp_path / "dead", "dynamic_digits")
+    found = run(capsys, "learned", dead, *QUICK, "--keep")
+    assert found["density"]["KL"] == pytest.approx(0.0, abs=1e-6)
+    assert found["density"]["NLL"] > 0
+    rows = found["clustering"]["rows"] + found["probes"]["rows"]
+    assert len(rows) == 2 + 2 * len(learned.PROBES)
+    assert all(row["mean"] is None and row["runs"] == [] for row in rows)
+    assert all(row["reason"].startswith("The codes are all the same") for row in rows)
+    card = (dead / "README.md").read_text()
+    assert "| knn, 40 labels | – |" in card
+    assert card.count("–: The codes are all the same") == 2
+    assert 'name: "NLL"' in card
+    assert "K-means accuracy" not in card
+    tables = run(capsys, "bench", "learned", dead)
+    for part in ("clustering", "probes"):
+        ours = [row for row in tables[part]["rows"] if row["source"] == "here"]
+        assert all(row["reason"].startswith("The codes are all the same") for row in ours)
+    assert main(["bench", "learned", str(dead), "--markdown"]) == 0
+    assert "| – | – | – | majority | – | The codes are all the same" in capsys.readouterr().out
+
+
+def test_a_draw_of_labels_that_are_one_class_costs_its_row_alone() -> None:
+    z, y = blobs(60)
+    some = (z[:50], np.where(np.arange(50) < 49, 1, y[:50] % 2 * 2))
+    protocol = learned.Protocol(runs=2, labels=(12,))
+    rows = [accuracies.probed("knn", count, (some, (z, y), (z, y)), 50, protocol, lambda: None) for count in (12, None)]
+    assert rows[0]["mean"] is None
+    assert "training labels are 1" in rows[0]["reason"]
+    assert rows[1]["mean"] > 0
+
+
 def test_codes_of_draws_and_capped_svms_say_so(digits: Path, capsys: pytest.CaptureFixture) -> None:
     more = ["--draws", "50", "--svm-labels", "50", "--binarisations", "2", "--train-images", "all"]
     found = run(capsys, "learned", digits, *QUICK, *more)
@@ -289,7 +330,14 @@ def test_bench_wants_measured_folders(digits: Path, capsys: pytest.CaptureFixtur
 WRONG = {
     "it must be one of majority, closest": lambda z, y: learned.label_clusters(learned.kmeans(z, 3), z, y, "nearest"),
     "from 1 to the number of codes": lambda z, y: learned.kmeans(z, 301),
-    "fewer than 4 different ones": lambda z, y: learned.kmeans(np.repeat(z[:3], 5, 0), 4),
+    "Only 3 of the 15 codes are different, and K-means with K = 4": lambda z, y: learned.kmeans(
+        np.repeat(z[:3], 5, 0), 4
+    ),
+    "codes reach 1e\\+25, where no probe learns": lambda z, y: learned.probe(
+        "linear", np.repeat(np.float32([1e25, 2]), [3, 297])[:, None], y, z[:, :1], y
+    ),
+    "all the same: .* so that K-means": lambda z, y: learned.kmeans(np.full((20, 3), 0.1, np.float32), 2),
+    "all the same: .* so that a probe": lambda z, y: learned.probe("knn", 0 * z, y, z, y),
     "not finite": lambda z, y: learned.kmeans(z * np.nan, 3),
     r"it must be \[N, D\]": lambda z, y: learned.kmeans(z[0], 3),
     "there are 300 codes": lambda z, y: learned.label_clusters(learned.kmeans(z, 3), z, y[:4]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from models import collapsed
 from pages import LIMIT, MAIN, set_apart, visited
 from streamlit.testing.v1 import AppTest
 
@@ -50,6 +51,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("absent", "vae", "mnist", (1, 28, 28)),
     ):
         vaecore.save(vaecore.build(recipe, shape, 3, net="small"), folder / name, dataset=dataset)
+    collapsed(folder / "same", "dynamic_digits", 5)
     return folder
 
 
@@ -98,6 +100,31 @@ SQUARE = "0_pca_20000.20000~45000.20000~45000.45000~20000.45000"
 
 
 # ---- the page
+
+
+@pytest.mark.parametrize("way", ["tsne", "umap"])
+def test_codes_that_are_all_the_same_have_reasons_in_place_of_numbers_beside_another_checkpoint(way: str) -> None:
+    app = finished(visited("views/learned.py", {"checkpoint": "same", "map": way, "with": "deep"}))
+    [error] = [element.value for element in app.error if "t-SNE" in element.value or "UMAP" in element.value]
+    assert "The codes are all the same" in error
+    assert any("for deep. It takes" in element.value for element in app.info)  # deep's map is offered all the same
+    assert any("so that K-means has nothing" in element.value for element in app.error)
+    html = bodies(app)
+    assert html.count("class='heat'") == 1
+    assert "class='dreams'" in html  # samples below are still drawn
+    app.button(key="learned_train").click().run()
+    finished(app)
+    assert any("so that a probe has nothing" in element.value for element in app.error)
+    assert "data-name='" in bodies(app).split("class='probes'")[1]
+
+
+def test_a_map_coloured_by_clusters_says_why_a_checkpoint_has_none() -> None:
+    app = opened(checkpoint="same", colour="cluster")
+    assert any("so that K-means has nothing" in element.value for element in app.error)
+    assert "class='dreams'" in bodies(app)
+    assert learned_map.map_of(entry("same"), View(), learned_map.shown([entry("same")], View())).note == (
+        "PCA of codes that are all the same"
+    )
 
 
 def test_the_page_shows_maps_clusters_reconstructions_and_samples() -> None:

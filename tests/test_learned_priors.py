@@ -23,7 +23,7 @@ from vaecore.objectives import Batch, half_square, prior_alone, unit_moments, wa
 from vaecore.priors import RealNVPPrior, VampPrior
 from vaecore.realnvp import FARTHEST, SCALES, ActNorm, Block, Coupling, InvertibleDense, RealNVP
 from vaecore.recipes import PRIOR_RATES, RECIPES, Stage
-from vaecore.training import begin
+from vaecore.training import begin, planned
 
 VALID = vaecore.load_dataset("digits", "valid")
 scales = pytest.mark.parametrize("scale", SCALES)
@@ -399,7 +399,7 @@ def test_the_schedules_have_the_papers_proportions() -> None:
     assert owners[2:] == [owners[2], owners[0]] * 15
     assert sum(stage.share for stage in iterative[:3]) == pytest.approx(2400)
     assert [stage.share for stage in stages(training="iterative", rounds=4)[3:]] == [400] * 8  # as for StaticMNIST
-    assert [(stage.share, stage.learning_rate) for stage in stages()] == list(PRIOR_RATES)
+    assert [(stage.share, stage.learning_rate) for stage in stages()] == list(PRIOR_RATES["short"])
 
 
 def test_post_hoc_training_leaves_the_vae_as_it_is_and_raises_its_bound(plain: vaecore.VAE) -> None:
@@ -460,6 +460,39 @@ def test_the_weight_of_the_divergence_rises_from_a_hundredth_to_one() -> None:
         for epoch, beta in ((0, 0.01), (1, 0.0199), (50, 0.505), (99, 0.9901), (100, 1.0), (2000, 1.0)):
             torch.testing.assert_close(value(epoch, 100), reconstruction - beta * kl)
         torch.testing.assert_close(value(0, 0), reconstruction - kl)
+
+
+def test_the_warm_up_does_not_begin_anew_where_a_trained_vae_goes_on(plain: vaecore.VAE) -> None:
+    def first_objective(warm_up: int, start: vaecore.VAE | None) -> float:
+        torch.manual_seed(0)
+        vae, told = built("rnvp-p", depth=0, warm_up=warm_up), []
+        watch = {"on_event": lambda event: told.append(event.get("objective"))}
+        vaecore.fit(vae, "rnvp-p", VALID.images[:64], epochs=1, device="cpu", start=start, **watch)
+        return float(told[0])
+
+    assert first_objective(1000, plain) == first_objective(0, plain)
+    assert first_objective(1000, None) > first_objective(0, None)
+
+
+@pytest.mark.parametrize("strategy", ["post-hoc", "iterative"])
+def test_a_stage_under_the_standard_normal_is_validated_under_it_and_not_chosen_from(strategy: str) -> None:
+    vae = built("rnvp-p", depth=2, training=strategy, rounds=2)
+    standard, exact_kl = Independent(Normal(torch.zeros(2), torch.ones(2)), 1), []
+
+    @torch.no_grad()
+    def look(event: dict) -> None:
+        if event["event"] == "measured":
+            exact_kl.append(float(vae.bound(VALID.images, p=standard)[1].mean()))
+
+    plan = planned(vaecore.RECIPES["rnvp-p"].stages(vae), 10)
+    first = sum(stage.prior is not None for stage in plan)
+    assert 0 < first < 10
+    history = vaecore.fit(vae, "rnvp-p", VALID.images[:128], VALID, epochs=10, device="cpu", on_event=look)
+    under = [math.isclose(event["kl"], kl, rel_tol=1e-5) for event, kl in zip(history, exact_kl, strict=True)]
+    assert under == [True] * first + [False] * (10 - first)
+    assert all(math.isclose(e["valid_elbo"], e["reconstruction"] - e["kl"], rel_tol=1e-6) for e in history)
+    best = [event["best_epoch"] for event in history]
+    assert max(best[:first]) <= first < min(best[first:])
 
 
 def test_another_prior_can_stand_in(plain: vaecore.VAE) -> None:

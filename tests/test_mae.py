@@ -1,6 +1,7 @@
 """The systems of the MAE paper against explicit loops, torch's own KL in float64, and finite differences."""
 
 import copy
+import itertools
 import math
 from itertools import permutations, product
 from pathlib import Path
@@ -388,12 +389,13 @@ def test_the_averaged_weights_are_those_that_are_kept(tmp_path: Path) -> None:
     first = copy.deepcopy(vae)
     torch.manual_seed(0)
     begin(first, DIGITS.grey, None)
-    shadow = [p.detach().clone() for p in first.parameters()]
+    shadow, steps = [p.detach().clone() for p in first.parameters()], itertools.count()
 
     def watch(event: dict) -> None:
         if event["event"] == "step":
+            step = next(steps)
             for each, weight in zip(shadow, vae.parameters(), strict=True):
-                each += 0.001 * (weight.detach() - each)
+                each += 9 / (10 + step) * (weight.detach() - each)
 
     vaecore.fit(vae, "mae", DIGITS, epochs=2, seed=0, device="cpu", folder=tmp_path / "a", on_event=watch)
     for kept, expected in zip(vae.parameters(), shadow, strict=True):

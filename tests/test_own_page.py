@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from streamlit.testing.v1 import AppTest
 
 import vaecore
-from app import own, own_looks, session
+from app import holes, own, own_looks, session
 from app.session import Pick
 from vaecore.exact import split_gap
 
@@ -182,6 +182,7 @@ def test_the_nearest_training_codes_are_the_nearest() -> None:
 
 def test_a_test_image_is_not_its_own_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_looks, "QUICK", 0)
+    holes._coded.clear()  # an earlier test may have encoded the training images
     checkpoint = session.checkpoints()["beta"]
     session.prepared(checkpoint)
     found = own_looks.nearest(checkpoint, session.look(checkpoint.digest, Pick("image", 5), checkpoint))

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,18 @@ with parallel.joined(torch.device("cpu")):
 """
 
 
+def free_port() -> str:
+    """Below those that a system hands out, so that no other program is given it before the processes take it."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return str(port)
+    pytest.fail("There is no free port.")
+
+
 def launch(*command: str) -> list[subprocess.CompletedProcess]:
     """The command as the two processes that torchrun would start."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
             [sys.executable, *command],
@@ -83,6 +90,32 @@ def launch(*command: str) -> list[subprocess.CompletedProcess]:
         out, err = process.communicate(timeout=400)
         ended.append(subprocess.CompletedProcess(command, process.returncode, out, err))
     return ended
+
+
+LEAVING = """
+import sys, time
+from pathlib import Path
+import torch
+import torch.distributed as engine
+from vaecore import parallel
+
+mark, leave = Path(sys.argv[1]), engine.destroy_process_group
+def slowly():
+    time.sleep(1.0)
+    leave()
+    mark.touch()
+with parallel.joined(torch.device("cpu")):
+    first = parallel.current().first
+    engine.destroy_process_group = leave if first else slowly
+print(mark.exists())
+"""
+
+
+def test_nobody_ends_before_all_have_left_the_group(tmp_path: Path) -> None:
+    """The first process keeps what the other still speaks to."""
+    first, second = launch("-c", LEAVING, str(tmp_path / "left"))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stdout == "True\n"
 
 
 @pytest.fixture(scope="module")

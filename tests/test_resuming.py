@@ -51,6 +51,7 @@ CASES += [Case("rnvp-p", {"training": "post-hoc"}, epochs=9)]
 CASES += [Case("rnvp-p", {"training": "iterative", "rounds": 2}, epochs=9)]
 CASES += [Case("rnvp-both", {"training": "iterative", "rounds": 2}, begun=True, epochs=4)]
 CASES += [Case("rnvp-p", {"warm_up": 2, "regulariser": 1.0, "l2": 1e-3})]
+CASES += [Case(name, {"protocol": "paper"}) for name in ("rnvp-p", "mae")]
 CASES += [Case("vae", {"net": net}) for net in ("conv", "deep-conv", "resnet")]
 CASES += [Case("gpvae", {"log_scale": "sampled"}), Case("vae", {"likelihood": "bernoulli"}, dataset="dynamic_digits")]
 

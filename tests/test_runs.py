@@ -261,7 +261,7 @@ def test_a_diverging_run_keeps_its_sentence_and_its_last_good_epoch(tmp_path: Pa
         train_until_nan(folder)
     found = standing.read(folder)
     assert found.state == "failed"
-    assert "In epoch 3 the training diverged. A smaller learning rate" in found.sentence
+    assert "In epoch 3 the training diverged: decoder.log_scale is not finite." in found.sentence
     kept = resuming.finish_early(folder)
     assert kept == folder
     assert standing.read(folder).state == "done"

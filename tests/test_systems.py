@@ -171,6 +171,32 @@ def test_the_steps_do_not_lower_the_bound(size: float) -> None:
     assert gaps[-1].mean() < gaps[0].mean() - 0.005
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3, 5, 16, 20, 50, 512])
+def test_the_fixed_draws_integrate_quadratics(dim: int) -> None:
+    """Exactly up to 16 dimensions; beyond within each block of 16, and nearly between them."""
+    rows = refine.fixed_draws(torch.zeros(3, dim, dtype=torch.float64))[:, 1]
+    assert len(rows) <= 32
+    assert (rows.mean(0) == 0).all()
+    second = rows.T @ rows / len(rows)
+    own = [block.split(16, 1)[k] for k, block in enumerate(second.split(16))]
+    assert all(torch.equal(part, torch.eye(len(part), dtype=part.dtype)) for part in own)
+    across = second - torch.block_diag(*own)
+    if dim > 16:
+        assert across.square().sum() / (dim * dim - sum(len(part) ** 2 for part in own)) < 0.27**2
+
+
+def test_the_steps_find_the_best_gaussian_in_more_than_two_dimensions(double: None) -> None:  # noqa: ARG001
+    """Of an affine decoder's posterior, by closed form: draws that correlate dimensions would end elsewhere."""
+    decoder = LinearDecoder(2.0, 6)
+    vae = vaecore.VAE(StandardNormal(6), nn.Identity(), decoder).eval()
+    x, start = torch.rand(3, 1, 4, 4), diagonal(torch.zeros(3, 12))
+    with torch.no_grad():
+        q, truth = refine.GradientSteps(400, 0.1)(vae, x, start), decoder.posterior(x)
+    torch.testing.assert_close(q.mean, truth.mean, atol=1e-4, rtol=0)
+    best = 1 / truth.precision_matrix.diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(q.variance, best.expand(3, 6), atol=0, rtol=1e-4)
+
+
 # ---- Laplace
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -38,8 +39,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for job in jobs.every():
         if jobs.alive(job):
             os.killpg(job.pid, signal.SIGKILL)
-    for child in jobs._children:
-        child.wait()
+    for burying in [thread for thread in threading.enumerate() if thread.name == "bury"]:
+        burying.join(20)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_diverging_run_says_so_and_writes_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="diverged. A smaller learning rate"):
+    with pytest.raises(ValueError, match="diverged: .*a smaller learning rate than 1e\\+06 usually mends it"):
         vaecore.fit(fresh(), "vae", DIGITS["valid"], epochs=3, learning_rate=1e6, folder=tmp_path / "x", device="cpu")
     assert not (tmp_path / "x").exists()
 
@@ -240,3 +240,46 @@ def test_the_command_line_trains_evaluates_and_keeps(tmp_path: Path) -> None:
     assert "exists already" in again.stderr
     assert "Traceback" not in again.stderr
     assert run("evaluate", str(tmp_path / "nothing")).returncode == 1
+
+
+def test_a_gpvae_that_goes_on_counts_the_images_of_its_own_run() -> None:
+    """N of equation 15, whose value came with the weights."""
+    first, second = fresh(recipe="gpvae"), fresh(recipe="gpvae")
+    vaecore.fit(first, "gpvae", DIGITS["train"].images[:100], epochs=1, device="cpu")
+    assert float(first.encoder.train_size) == 100
+    vaecore.fit(second, "gpvae", DIGITS["train"].images[:150], epochs=1, device="cpu", start=first)
+    assert float(second.encoder.train_size) == 150
+
+
+def test_a_run_that_diverges_names_the_first_thing_that_is_no_number() -> None:
+    x = DIGITS["valid"].images
+
+    def astray(where: str) -> str:
+        vae = fresh()
+
+        def poison(event: dict) -> None:
+            if event["event"] == "step":
+                broken(vae, where)
+
+        with pytest.raises(training.Diverged) as found:
+            vaecore.fit(vae, "vae", x, epochs=2, batch_size=64, device="cpu", on_event=poison)
+        return str(found.value)
+
+    assert astray("weight") == "In epoch 1 the training diverged: encoder.net.1.bias is not finite."
+    gradient = "the objective is finite and the gradient of decoder.net.0.bias is not"
+    assert astray("gradient") == f"In epoch 1 the training diverged: {gradient}."
+    assert "diverged: E_q[log p(x|z)] is -inf; the standard deviations of q(z|x) are from" in astray("term")
+    assert "encoder.net.1.bias had grown to 1e+06: a smaller learning rate than 0.0005 usually" in astray("grown")
+
+
+@torch.no_grad()
+def broken(vae: vaecore.VAE, where: str) -> None:
+    if where == "weight":
+        vae.encoder.net[1].bias[3] = math.nan
+    elif where == "gradient":
+        vae.decoder.net[0].bias.register_hook(lambda slope: slope * math.inf)
+    elif where == "term":
+        vae.decoder.log_scale.fill_(-60.0)
+    else:
+        vae.encoder.net[1].bias.fill_(1e6)
+        vae.decoder.log_scale.fill_(-60.0)

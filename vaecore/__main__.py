@@ -11,7 +11,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vaecore.memory import keep_freed_memory
-from vaecore.recipes import RECIPES
+from vaecore.threads import wait_passively
+
+wait_passively()  # before torch is loaded, which the recipes need
+
+from vaecore.protocols import OURS  # noqa: E402
+from vaecore.recipes import RECIPES, find_recipe, paper_of  # noqa: E402
+from vaecore.safefiles import must_be_text  # noqa: E402
+from vaecore.text import counted  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     keep_freed_memory()
     try:
+        must_be_names(options)
         result = options.run(options)
     except (ValueError, OSError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
@@ -29,6 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     if result is not None:  # of several processes that train one model the first speaks
         print(result if isinstance(result, str) else json.dumps(result, indent=2, allow_nan=False))
     return 0
+
+
+def must_be_names(options: argparse.Namespace) -> None:
+    """ValueError, before any work, for names that are not UTF-8: no card could hold them."""
+    for value in vars(options).values():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                must_be_text(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +104,12 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--from", dest="start", metavar="FOLDER", help="a trained checkpoint to begin with")
     train.add_argument("--latent-dim", type=count, default=2)
     train.add_argument("--epochs", type=count, default=20)
-    train.add_argument("--batch-size", type=count, default=128)
+    train.add_argument("--batch-size", type=count, help="default: 128, or the paper's with --protocol paper")
+    train.add_argument(
+        "--protocol",
+        choices=["short", "paper"],
+        help="paper: its rates as shares of the epochs, warm-up and L2; short (default): for a small budget",
+    )
     train.add_argument("--learning-rate", type=float, help="of the first stage (default: the recipe's)")
     train.add_argument("--seed", type=seed, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
@@ -103,9 +124,13 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--split", default="test", help="train, valid or test")
     evaluate.add_argument("--data", metavar="FOLDER", help="the data folder (default: VAESCOPE_DATA, else your cache)")
     evaluate.add_argument("--images", type=count, help="use the first so many images (default: all)")
-    evaluate.add_argument("--samples", type=count, default=100, help="K draws of q(z|x) for an image (the paper: 1000)")
+    evaluate.add_argument("--samples", type=count, help="K draws of q(z|x) for an image (100)")
+    evaluate.add_argument("--binarisations", type=count, help="draw a dynamically binarised set so many times (1)")
     evaluate.add_argument(
-        "--binarisations", type=count, default=1, help="draw a dynamically binarised set so many times (the paper: 10)"
+        "--protocol",
+        choices=["quick", "paper"],
+        default="quick",
+        help="paper: samples, binarisations and images for active units as the system's paper has them",
     )
     evaluate.add_argument("--exact-images", type=count, default=500, help="how many images get the exact gap (D = 2)")
     evaluate.add_argument("--seed", type=seed, default=0)
@@ -160,11 +185,13 @@ def add_learned(commands: argparse._SubParsersAction) -> None:
     learned.add_argument("--device", default="auto")
     learned.add_argument("--keep", action="store_true", help="write the result into the checkpoint and its card")
     learned.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's protocol where no option says otherwise: all images, 5 binarisations, 4096 samples, codes of "
+        "--protocol",
+        choices=["quick", "paper"],
+        default="quick",
+        help="paper: its protocol where no option says otherwise: all images, 5 binarisations, 4096 samples, codes of "
         "50 draws; the NLL then takes hours",
     )
+    learned.add_argument("--paper", dest="protocol", action="store_const", const="paper", help="--protocol paper")
     texts = {
         "images": (count_or_all, "test images for RE, KL, MPD and STD, or all (2048)"),
         "nll-images": (count_or_all, "test images for the NLL, or all (100)"),
@@ -228,11 +255,19 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     import torch
 
     from vaecore import checkpoints, fit, load_dataset, parallel, runs
+    from vaecore.datasets import DYNAMIC
     from vaecore.recipes import build_with
     from vaecore.recording import recorded
 
-    train, valid, test = (load_dataset(options.dataset, split, options.data) for split in ("train", "valid", "test"))
     given = dict(pair.partition("=")[::2] for pair in options.option)
+    if options.protocol:
+        static = options.protocol == "paper" and options.dataset == "static_mnist"
+        given["protocol"] = options.protocol + "-static" * (static and "paper-static" in protocols(options.recipe))
+    paper = find_recipe(options.recipe).protocol if given.get("protocol", "short") != "short" else OURS
+    options.batch_size = options.batch_size or paper.batch_size
+    splits = ("train", "valid", "test")
+    held_out = dict(paper.valid).get(options.dataset.removeprefix(DYNAMIC))
+    train, valid, test = (load_dataset(options.dataset, split, options.data, valid=held_out) for split in splits)
     torch.manual_seed(options.seed)
     vae = build_with(options.recipe, tuple(train.images.shape[1:]), options.latent_dim, given)
     names = ("recipe", "dataset", "latent_dim", "epochs", "batch_size", "learning_rate", "seed", "start")
@@ -268,13 +303,18 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     return {"folder": str(folder), **history[training["best_epoch"] - 1]}
 
 
+def protocols(recipe: str) -> tuple[str, ...]:
+    """Those that a recipe knows."""
+    return next(option.choices for option in find_recipe(recipe).options if option.name == "protocol")
+
+
 def hardware(device: "torch.device") -> str:  # noqa: F821 (imported by those who call)
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{threads} CPU thread{'s' * (threads > 1)}, {platform.machine()}"
+    return f"{counted(threads, 'CPU thread')}, {platform.machine()}"
 
 
 class Both:
@@ -319,24 +359,31 @@ class Bar:
 def run_evaluate(options: argparse.Namespace) -> dict:
     import torch
 
-    from vaecore import checkpoints, evaluation
+    from vaecore import checkpoints, evaluation, load_dataset
 
-    vae, data = open_checkpoint(options, options.split)
-    sets = [data] if options.binarisations == 1 else [data.binarised(draw) for draw in range(options.binarisations)]
+    vae, data, digest = open_checkpoint(options, options.split)
+    paper = paper_of(vae.config) if options.protocol == "paper" else OURS
+    samples, binarisations = options.samples or paper.samples, options.binarisations or paper.binarisations
+    if options.binarisations is None and data.grey is None:
+        binarisations = 1
+    training = None
+    if paper.units_on == "train":
+        training = load_dataset(data.name, "train", options.data).images.to(vae.device)
+    sets = [data] if binarisations == 1 else [data.binarised(draw) for draw in range(binarisations)]
     images = torch.cat([each.images[: options.images] for each in sets]).to(vae.device)
-    results = evaluation.evaluate(vae, images, options.samples, options.exact_images, options.seed)
+    results = evaluation.evaluate(vae, images, samples, options.exact_images, options.seed, training)
     times = f" binarised {len(sets)} times" if data.grey is not None else ""
     results["protocol"] = f"{data.name}, {options.split} split{times}: {results['protocol']}"
     results["protocol"] += f". {data.note}" if data.note else ""
     if options.keep:
-        checkpoints.add_metrics(options.folder, evaluation=results)
+        checkpoints.add_metrics(options.folder, digest, evaluation=results)
     return {"folder": str(options.folder), **results}
 
 
 def run_aggregate(options: argparse.Namespace) -> dict:
     from vaecore import aggregate, evaluation
 
-    vae, data = open_checkpoint(options, options.split)
+    vae, data, _ = open_checkpoint(options, options.split)
     data = data.first(options.images)
     if options.n_x > 1 and data.grey is None:
         raise ValueError(f"{data.name} is not dynamically binarised: its images are drawn once, so --n-x must be 1.")
@@ -368,20 +415,20 @@ def run_aggregate(options: argparse.Namespace) -> dict:
 def run_health(options: argparse.Namespace) -> dict:
     from vaecore import checkpoints, health, load_dataset, verdicts
 
-    vae, data = open_checkpoint(options, options.split)
+    vae, data, digest = open_checkpoint(options, options.split)
     folder, given = options.folder, {}
     if options.keep:
-        given["known"] = health.read(folder, options.seed, options.split)
-        given["keep"] = lambda found: health.keep(folder, found, options.split)
+        given["known"] = health.read(folder, options.seed, options.split, digest)
+        given["keep"] = lambda found: health.keep(folder, found, options.split, digest)
     if options.split != "train":
         given["train"] = load_dataset(data.name, "train", options.data).images
     if options.split == "test":
-        given["analysis"] = checkpoints.read_analysis(folder)
+        given["analysis"] = checkpoints.read_analysis(folder, digest=digest)
     with stoppable() as stopped, Bar() as bar, Progress(options.progress, bar) as progress:
         given |= {"on_event": progress, "stop": lambda: bool(stopped)}
         found = health.report(vae, data.images, options.seed, **given)
     if options.keep:
-        health.keep(folder, found, options.split)
+        health.keep(folder, found, options.split, digest)
     rows = verdicts.verdicts(found)
     about = f"{data.name}, {options.split} split: {health.protocol(found)}"
     summary = {"folder": str(folder), "stopped": bool(stopped), "protocol": about, "headline": verdicts.headline(rows)}
@@ -393,9 +440,9 @@ def run_learned(options: argparse.Namespace) -> dict:
 
     from vaecore import checkpoints, learned, load_dataset
 
-    vae, test = open_checkpoint(options, "test")
+    vae, test, digest = open_checkpoint(options, "test")
     splits = {"test": test} | {name: load_dataset(test.name, name, options.data) for name in ("train", "valid")}
-    protocol = learned.PAPER if options.paper else learned.Protocol()
+    protocol = learned.PAPER if options.protocol == "paper" else learned.Protocol()
     if test.grey is None:
         protocol = replace(protocol, binarisations=1)
     given = {key: value for key, value in vars(options).items() if key in learned.Protocol.__dataclass_fields__}
@@ -403,7 +450,7 @@ def run_learned(options: argparse.Namespace) -> dict:
     with Bar() as bar:
         results = learned.measure(vae, splits, replace(protocol, **given), on_event=bar)
     if options.keep:
-        checkpoints.add_metrics(options.folder, learned=results)
+        checkpoints.add_metrics(options.folder, digest, learned=results)
     return {"folder": str(options.folder), **results}
 
 
@@ -418,19 +465,19 @@ def histogram(values: "Tensor") -> dict:  # noqa: F821
 def run_analyse(options: argparse.Namespace) -> dict:
     from vaecore import analysis, checkpoints
 
-    vae, data = open_checkpoint(options, "test")
+    vae, data, digest = open_checkpoint(options, "test")
     with stoppable() as stopped, Bar() as bar, Progress(options.progress, bar) as progress:
         found = analysis.analyse(
             vae,
             data.images.to(vae.device),
             data.labels,
             options.exact_images,
-            known=checkpoints.read_analysis(options.folder),
+            known=checkpoints.read_analysis(options.folder, digest=digest),
             on_event=progress,
-            keep=lambda found: checkpoints.write_analysis(options.folder, found),
+            keep=lambda found: checkpoints.write_analysis(options.folder, found, digest=digest),
             stop=lambda: bool(stopped),
         )
-    file = checkpoints.write_analysis(options.folder, found)
+    file = checkpoints.write_analysis(options.folder, found, digest=digest)
     rows = len(found.get("exact.log_evidence", ()))
     return {"file": str(file), "images": len(data), "exact": rows, "stopped": bool(stopped), "kept": sorted(found)}
 
@@ -502,7 +549,8 @@ def bench_learned(options: argparse.Namespace) -> dict | str:
         raise ValueError("It needs the FOLDERs of checkpoints that `python -m vaecore learned FOLDER --keep` measured.")
     kept = {}
     for folder in options.folders:
-        config, metrics = checkpoints.read_config(folder), checkpoints.read_metrics(folder)
+        found = checkpoints.read(folder)
+        config, metrics = found.config, found.metrics
         if not isinstance(metrics.get("learned"), dict):
             raise ValueError(f"{folder} keeps no such numbers: `python -m vaecore learned {folder} --keep` first.")
         kept[f"{label(config)}, D = {config['latent_dim']}, {Path(folder).name}"] = metrics["learned"]
@@ -550,16 +598,15 @@ def bench_table(options: argparse.Namespace) -> dict:
     return found | {"hardware": device}
 
 
-def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset]":  # noqa: F821
-    """The checkpoint's VAE and a split of the data set that it was trained on."""
-    from vaecore import checkpoints, load, load_dataset
+def open_checkpoint(options: argparse.Namespace, split: str) -> "tuple[VAE, Dataset, str]":  # noqa: F821
+    """The checkpoint's VAE, a split of the data set that it was trained on, and its digest."""
+    from vaecore import checkpoints, load_dataset
     from vaecore.beginning import pick_device
 
-    config = checkpoints.read_config(options.folder)
-    if config["dataset"] is None:
+    vae, found = checkpoints.load_known(options.folder, pick_device(options.device))
+    if found.config["dataset"] is None:
         raise ValueError(f"{options.folder} does not say which data set it was trained on, so it cannot be evaluated.")
-    vae = load(options.folder, pick_device(options.device))
-    return vae, load_dataset(config["dataset"], split, options.data)
+    return vae, load_dataset(found.config["dataset"], split, options.data), found.digest
 
 
 def run_download(options: argparse.Namespace) -> dict:

@@ -8,20 +8,22 @@ from torch import Tensor, nn
 
 
 class Average:
-    """shadow <- shadow + (1 - rate) (weights - shadow) at each step, from the first weights on, without correction.
+    """shadow <- shadow + (1 - r_t) (weights - shadow) at each step t, from the first weights on.
 
-    At 0.999 it lags by about 1,000 steps. Every parameter is averaged as it is, of a weight-normed layer gain and
-    direction.
+    r_t is `rate`, as in MAE's code: at 0.999 it lags by about 1,000 steps, so that after fewer the first weights are
+    what is kept. `warmed`, it is min(rate, (1 + t) / (10 + t)): the lag is at most a tenth of the steps taken. Every
+    parameter is averaged as it is, of a weight-normed layer gain and direction.
     """
 
-    def __init__(self, module: nn.Module, rate: float) -> None:
-        self.module, self.rate = module, rate
+    def __init__(self, module: nn.Module, rate: float, warmed: bool = False) -> None:
+        self.module, self.rate, self.warmed = module, rate, warmed
         self.shadow = {name: weight.detach().clone() for name, weight in module.named_parameters()}
 
     @torch.no_grad()
-    def follow(self) -> None:
-        """After a step of the optimiser."""
-        torch._foreach_lerp_(list(self.shadow.values()), list(self.module.parameters()), 1 - self.rate)
+    def follow(self, step: int = 0) -> None:
+        """After step number `step` of the optimiser, counted from 0."""
+        rate = min(self.rate, (1 + step) / (10 + step)) if self.warmed else self.rate
+        torch._foreach_lerp_(list(self.shadow.values()), list(self.module.parameters()), 1 - rate)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

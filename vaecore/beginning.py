@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vaecore import checkpoints, weightnorm
 from vaecore.datasets import Dataset
+from vaecore.inputs import images_of
 from vaecore.recipes import Recipe
 from vaecore.vae import VAE
 
@@ -24,22 +25,18 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     return device
 
 
-def as_images(data: Dataset | Tensor) -> Tensor:
-    return data if isinstance(data, Tensor) else data.images
+def as_images(vae: VAE, data: Dataset | Tensor) -> Tensor:
+    """The images of a data set, its grey ones where those are drawn anew for each batch, or the images themselves."""
+    return images_of(vae, (data.images if data.grey is None else data.grey) if isinstance(data, Dataset) else data)
 
 
-def check_settings(vae: VAE, images: Tensor, epochs: int, batch_size: int, learning_rate: float | None) -> None:
+def check_settings(vae: VAE, epochs: int, batch_size: int, learning_rate: float | None) -> None:
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; both must be at least 1.")
     if learning_rate is not None and not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate}; it must be a positive number.")
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"The training images have shape {list(images.shape)}; it must be [N, C, H, W] with N >= 1.")
     if not vae.differentiable:
         raise ValueError("This VAE's networks give values and no gradients: it cannot be trained.")
-    shape = vae.config and vae.config["data_shape"]
-    if shape and shape != list(images.shape[1:]):
-        raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(images.shape[1:])}.")
 
 
 def check_batch(recipe: Recipe, images: Tensor, batch_size: int, processes: int = 1) -> None:
@@ -55,15 +52,21 @@ def begin(vae: VAE, images: Tensor, start: str | Path | VAE | None) -> bool:
 
     Returns whether encoder and decoder are now trained ones: a flow that a plain encoder lacks has yet to be.
     """
-    if hasattr(vae.encoder, "train_size"):
-        vae.encoder.train_size.fill_(len(images))
     fresh = (vae.prior, vae.decoder) if start is None else (vae.prior,)
     for part in fresh:
         if hasattr(part, "initialise"):
             part.initialise(images)
     if start is None:
         weightnorm.initialise(vae, images)
-        return False
+    begun = start is not None and continue_from(vae, start)
+    # It belongs to this run: with the weights came the other run's.
+    if hasattr(vae.encoder, "train_size"):
+        vae.encoder.train_size.fill_(len(images))
+    return begun
+
+
+def continue_from(vae: VAE, start: str | Path | VAE) -> bool:
+    """Take over what `start` has learned; whether its encoder was of the same kind."""
     trained = start if isinstance(start, VAE) else checkpoints.load(start)
     try:
         vae.decoder.load_state_dict(trained.decoder.state_dict())

@@ -3,13 +3,17 @@
 import json
 import re
 from collections.abc import Callable
+from itertools import groupby
 
 from vaecore.model_index import model_index
-from vaecore.recipes import find_recipe, label
+from vaecore.recipes import RECIPES, find_recipe, label, paper_of
+from vaecore.text import counted
 
 BROUGHT = (
     "Brought from elsewhere: what is said of training and evaluation is its maker's claim, unless it was redone here."
 )
+
+MOST_RATES = 40  # changes of the learning rate that a card lists one by one
 
 
 Say = Callable[[object], str]
@@ -26,7 +30,7 @@ def model_card(config: dict, metrics: dict, size: int, say: Say = str) -> str:
     front = ["---", "library_name: vaescope", *([] if brought else ["license: mit"]), "tags: [vae, vaescope]"]
     if config["dataset"]:
         front.append(f"datasets: [{yaml_word(config['dataset'])}]")
-    title = f"{label(config)} of {config['latent_dim']} latent dimensions on {config['dataset'] or 'images'}"
+    title = f"{label(config)} of {counted(config['latent_dim'], 'latent dimension')} on {config['dataset'] or 'images'}"
     front += model_index(title, config["dataset"], metrics)
     options = say(", ".join(f"{name} {value}" for name, value in config["options"].items()))
     about = [
@@ -37,6 +41,8 @@ def model_card(config: dict, metrics: dict, size: int, say: Say = str) -> str:
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
         *(["", BROUGHT] if brought else []),
     ]
+    if isinstance(training, dict) and config["recipe"] in RECIPES:
+        training = training | {"rates": rates(metrics.get("history")), "paper": paper_of(config).training}
     measured = [*evaluation(metrics.get("evaluation"), say), *learned(metrics.get("learned"), say)]
     return "\n".join([*front, "---", "", *about, *budget(training, say), *measured, ""])
 
@@ -62,6 +68,8 @@ def budget(training: dict | None, say: Say) -> list[str]:
         "images": "training images: {:,}",
         "epochs": "epochs: {}",
         "batch_size": "batch size: {}",
+        "rates": "learning rates: {}",
+        "paper": "the paper's training: {} (docs/protocols.md says what differs)",
         "seed": "seed: {}",
         "best_epoch": "epoch kept (highest validation ELBO): {}",
         "seconds": "training time: {:,.0f} s",
@@ -74,6 +82,16 @@ def budget(training: dict | None, say: Say) -> list[str]:
         said["command"] = code(str(training["command"]))
     lines = ["* " + words[key].format(said[key]) for key in words if training.get(key) is not None]
     return ["", "## Training", "", *lines] if lines else []
+
+
+def rates(history: list | None) -> str | None:
+    """The learning rates of a run's epochs, in their order: how many epochs had which."""
+    told = [event.get("learning_rate") for event in history or [] if isinstance(event, dict)]
+    told = [f"{rate:.3g}" for rate in told if isinstance(rate, int | float)]
+    runs = [(rate, len(list(epochs))) for rate, epochs in groupby(told)]
+    if len(runs) > MOST_RATES:
+        return f"{runs[0][0]} falling to {runs[-1][0]} over {len(told)} epochs"
+    return ", ".join(f"{rate} for {n} epoch{'s' * (n > 1)}" for rate, n in runs) or None
 
 
 def code(text: str) -> str:
@@ -106,9 +124,13 @@ def learned(results: dict | None, say: Say) -> list[str]:
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
         lines += ["", say(part["protocol"]), *(["", "| measure | value |", "| --- | --- |"] if values else [])]
         lines += [f"| {name} | {value} |" for name, value in values.items()]
+        reasons = dict.fromkeys(row.get("reason") for row in part.get("rows", ()))
+        lines += [f"\n–: {say(reason)}" for reason in reasons if reason]
     return lines
 
 
 def accuracy(row: dict) -> str:
-    """The mean of the runs, and their standard deviation where there are several."""
+    """The mean of the runs, and their standard deviation where there are several; a dash where there is none."""
+    if row["mean"] is None:
+        return "–"
     return f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["std"] is not None else "")

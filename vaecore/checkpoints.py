@@ -17,26 +17,26 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from vaecore import recipes
-from vaecore.cards import model_card
+from vaecore import hidden, recipes, shelf
+from vaecore.cards import Say, model_card
+from vaecore.folders import Parts, read_whole
 from vaecore.onnx.graph import read_graph
 from vaecore.onnx.pair import PAIR, open_pair
 from vaecore.safefiles import (
-    LARGEST_TENSORS,
     BadFile,
     File,
     cache,
-    checked,
+    must_be_text,
     read_header,
     read_json,
     read_tensors,
@@ -47,8 +47,22 @@ from vaecore.safefiles import (
 )
 from vaecore.vae import VAE
 
+T = TypeVar("T")
 FORMAT = 1
 CONFIG = {"format": int, "recipe": str, "data_shape": list, "latent_dim": int, "options": dict, "dataset": str | None}
+
+
+class Replaced(BadFile):
+    """A folder that holds another checkpoint than the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint says of itself, all of it read at one moment."""
+
+    config: dict
+    metrics: dict
+    digest: str
 
 
 def save(
@@ -71,8 +85,8 @@ def save(
     folder = Path(folder)
     must_be_savable(vae, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    shelf.sweep(folder.parent)
+    with hidden.beside(folder) as beside:
         write_json(beside / "config.json", {"format": FORMAT, **vae.config, "dataset": dataset})
         if vae.config["recipe"] == "onnx":
             for name, content in zip(PAIR, vae.encoder.runner.graphs, strict=True):
@@ -82,20 +96,26 @@ def save(
         if last is not None:
             write_tensors(beside / "last.safetensors", last)
         for source in more:
-            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, beside / source.name)
+            copy_into(beside, source)
         write_json(beside / "metrics.json", {})
         add_metrics(beside, **(metrics or {}))
         beside.chmod(0o755)
         beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
     sync(folder.parent)
     return folder
 
 
+def copy_into(folder: Path, source: Path) -> None:
+    """A file or a folder, but for what a writer that was killed has left in it."""
+    if source.is_dir():
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns(".*"))
+    else:
+        shutil.copyfile(source, folder / source.name)
+
+
 def must_be_savable(vae: VAE, folder: Path) -> None:
     """ValueError where `save` could not write `vae` as the new folder."""
+    must_be_text(folder)
     if vae.config is None:
         raise ValueError("Only a VAE made by vaecore.build can be saved: its checkpoint names the recipe it came from.")
     if any(tensor.dtype != torch.float32 for tensor in vae.state_dict().values()):
@@ -104,19 +124,53 @@ def must_be_savable(vae: VAE, folder: Path) -> None:
         raise ValueError(f"{folder} exists already: name another folder, or remove it first.")
 
 
-def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "model") -> VAE:
+def whole(folder: str | Path, use: Callable[[Parts], T], *more: str, digest: str = "") -> T:
+    """What `use` makes of the configuration, the weights and `more` files of a checkpoint, all of one moment.
+
+    Raises Replaced where `digest` is given and is not theirs, BadFile where something is wrong with them.
+    """
+
+    def checked_use(parts: Parts) -> T:
+        if digest and digest_of(parts) != digest:
+            raise Replaced(f"{folder} holds another checkpoint than before: it was replaced meanwhile. Begin anew.")
+        return use(parts)
+
+    return read_whole(folder, ("config.json", "model.safetensors", *PAIR, *more), checked_use)
+
+
+def load(folder: str | Path, device: str | torch.device = "cpu", which: str = "model", *, digest: str = "") -> VAE:
     """The VAE in a checkpoint folder, ready for evaluation; `which="last"` gives the last epoch's weights.
 
-    Raises BadFile, a ValueError, with a sentence that says what is wrong with the folder.
+    Raises BadFile, a ValueError, with a sentence that says what is wrong with the folder; Replaced, which is one, where
+    a `digest` is given and the folder holds another checkpoint.
     """
     if which not in ("model", "last"):
         raise ValueError(f"which is {which!r}; it must be 'model', the best weights, or 'last'.")
-    config, folder = read_config(folder), Path(folder)
+    return whole(folder, lambda parts: opened(parts, which), f"{which}.safetensors", digest=digest).to(device)
+
+
+def load_known(folder: str | Path, device: str | torch.device = "cpu") -> tuple[VAE, Contents]:
+    """The VAE, as `load` gives it, and what its folder says of this very VAE."""
+    vae, contents = whole(folder, lambda parts: (opened(parts, "model"), contents_of(parts)), "metrics.json")
+    return vae.to(device), contents
+
+
+def read(folder: str | Path) -> Contents:
+    """Configuration, metrics and digest of a checkpoint."""
+    return whole(folder, contents_of, "metrics.json")
+
+
+def contents_of(parts: Parts) -> Contents:
+    return Contents(check_config(parts["config.json"]), read_json(parts["metrics.json"]), digest_of(parts))
+
+
+def opened(parts: Parts, which: str) -> VAE:
+    config = check_config(parts["config.json"])
     if config["recipe"] != "onnx":
-        return filled(config, folder / f"{which}.safetensors").to(device)
+        return filled(config, parts[f"{which}.safetensors"])
     if which == "last":
-        raise BadFile(f"{folder} holds an ONNX pair, which has no last epoch.")
-    return open_pair(config, *(folder / name for name in PAIR)).to(device)
+        raise BadFile(f"{parts.folder} holds an ONNX pair, which has no last epoch.")
+    return open_pair(config, *(parts[name] for name in PAIR))
 
 
 def filled(config: dict, file: File) -> VAE:
@@ -160,10 +214,7 @@ def must_match(header: dict, expected: dict[str, tuple[int, ...]], file: File) -
 
 def read_config(folder: str | Path) -> dict:
     """The contents of config.json, its keys and their types checked; `build` checks the values."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BadFile(f"There is no checkpoint folder {folder}.")
-    return check_config(folder / "config.json")
+    return read_whole(folder, ("config.json",), lambda parts: check_config(parts["config.json"]))
 
 
 def check_config(file: File) -> dict:
@@ -183,35 +234,45 @@ def check_config(file: File) -> dict:
 
 def read_metrics(folder: str | Path) -> dict:
     """The contents of metrics.json."""
-    return read_json(Path(folder) / "metrics.json")
+    return read_whole(folder, ("metrics.json",), lambda parts: read_json(parts["metrics.json"]))
 
 
-def add_metrics(folder: str | Path, **entries: Any) -> None:  # noqa: ANN401
-    """Put entries into metrics.json and write the model card anew."""
+def add_metrics(folder: str | Path, /, digest: str = "", **entries: Any) -> None:  # noqa: ANN401
+    """Put entries into metrics.json and write the model card anew; Replaced where they are of another `digest`."""
     folder = Path(folder)
-    metrics = read_metrics(folder) | entries
-    write_json(folder / "metrics.json", metrics)
+    found = whole(folder, lambda parts: read_json(parts["metrics.json"]), "metrics.json", digest=digest)
+    write_json(folder / "metrics.json", found | entries)
     write_card(folder)
 
 
 def write_card(folder: str | Path) -> None:
     """Write README.md anew, from what the folder says of itself."""
-    folder = Path(folder)
-    card = model_card(read_config(folder), read_metrics(folder), count_weights(folder))
-    write_bytes(folder / "README.md", card.encode())
+    write_bytes(Path(folder) / "README.md", card(folder).encode())
 
 
-def count_weights(folder: str | Path) -> int:
-    files = weight_files(folder)
-    if len(files) > 1:
-        return sum(read_graph(file.read_bytes(), file.name).weights for file in files)
-    return sum(prod(shape) for _, shape in read_header(files[0])[0].values())
+def card(folder: str | Path, say: Say = str) -> str:
+    """The model card, from what the folder says of itself; see `model_card` for `say`."""
+
+    def written(parts: Parts) -> str:
+        return model_card(check_config(parts["config.json"]), read_json(parts["metrics.json"]), weights_in(parts), say)
+
+    return whole(folder, written, "metrics.json")
 
 
-def weight_files(folder: str | Path) -> list[Path]:
-    """The file, or of an ONNX pair the two files, that a checkpoint's weights are in."""
-    names = PAIR if read_config(folder)["recipe"] == "onnx" else ("model.safetensors",)
-    return [Path(folder) / name for name in names]
+def count_weights(folder: str | Path, *, digest: str = "") -> int:
+    return whole(folder, weights_in, digest=digest)
+
+
+def weights_in(parts: Parts) -> int:
+    names = weight_files(check_config(parts["config.json"]))
+    if len(names) > 1:
+        return sum(read_graph(parts[name].content, name).weights for name in names)
+    return sum(prod(shape) for _, shape in read_header(parts[names[0]])[0].values())
+
+
+def weight_files(config: dict) -> tuple[str, ...]:
+    """The name of the file, or of an ONNX pair of the two files, that a checkpoint's weights are in."""
+    return PAIR if config["recipe"] == "onnx" else ("model.safetensors",)
 
 
 def find(root: str | Path) -> list[Path]:
@@ -224,35 +285,52 @@ def digest(folder: str | Path) -> str:
 
     The weights alone do not say it: a VAE's are also those of the SA that begins with it.
     """
-    found = hashlib.sha256(json.dumps(read_config(folder), sort_keys=True).encode())
-    for file in weight_files(folder):
-        found.update(checked(file, LARGEST_TENSORS).read_bytes())
+    return whole(folder, digest_of)
+
+
+def digest_of(parts: Parts) -> str:
+    config = check_config(parts["config.json"])
+    found = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in weight_files(config):
+        found.update(parts[name].content)
     return found.hexdigest()
 
 
-def read_analysis(folder: str | Path) -> dict[str, Tensor]:
-    """What was computed once for these very weights, from the folder or the user's cache; {} if nothing was."""
-    return read_kept(folder, "analysis")
+def read_analysis(folder: str | Path, *, digest: str = "") -> dict[str, Tensor]:
+    """What was computed once for these very weights, from the folder or the user's cache; {} if nothing was.
+
+    `digest` says which weights, where they are known; else those that the folder holds.
+    """
+    return read_kept(folder, "analysis", digest=digest)
 
 
-def write_analysis(folder: str | Path, tensors: dict[str, Tensor]) -> Path:
-    """Keep `tensors` beside the weights that they were computed from, or in the user's cache if that is read-only."""
-    return write_kept(folder, "analysis", tensors)
+def write_analysis(folder: str | Path, tensors: dict[str, Tensor], *, digest: str = "") -> Path:
+    """Keep `tensors` beside the weights of `digest` that they were computed from; else in the user's cache.
+
+    There they go where the folder is read-only, or holds others by now. Without `digest` it is what the folder holds.
+    """
+    return write_kept(folder, "analysis", tensors, digest=digest)
 
 
-def read_kept(folder: str | Path, name: str) -> dict[str, Tensor]:
+def read_kept(folder: str | Path, name: str, *, digest: str = "") -> dict[str, Tensor]:
     """As `read_analysis`, of any results: `name` is that of their file, without its ending."""
-    key = digest(folder)
-    for file in (Path(folder) / f"{name}.safetensors", cached(key, name)):
-        if file.exists() and read_header(file)[1].get("digest") == key:
+    own = f"{name}.safetensors"
+    if digest:
+        key, beside = digest, read_whole(folder, (own,), lambda parts: parts.get(own))
+    else:
+        key, beside = whole(folder, lambda parts: (digest_of(parts), parts.get(own)), own)
+    for file in filter(None, (beside, cached(key, name))):
+        if file.is_file() and read_header(file)[1].get("digest") == key:
             return read_tensors(file)
     return {}
 
 
-def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor]) -> Path:
+def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor], *, digest: str = "") -> Path:
     """As `write_analysis`, of any results: `name` is that of their file, without its ending."""
-    key = digest(folder)
-    file = Path(folder) / f"{name}.safetensors" if is_writable(folder) else cached(key, name)
+    there = whole(folder, digest_of)
+    key = digest or there
+    fits = key == there and is_writable(folder)
+    file = Path(folder) / f"{name}.safetensors" if fits else cached(key, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(file, tensors, {"digest": key})
     return file

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaecore.distinct import SAFE, must_differ
+from vaecore.inputs import array_of
+from vaecore.text import counted
+
 RULES = ("majority", "closest")
 
 
@@ -26,14 +30,16 @@ class KMeansFit:
 
         found = must_be_codes(codes)
         if found.shape[1] != self.centres.shape[1]:
-            raise ValueError(f"The codes have {found.shape[1]} dimensions, and the centres {self.centres.shape[1]}.")
+            raise ValueError(
+                f"The codes have {counted(found.shape[1], 'dimension')}, and the centres {self.centres.shape[1]}."
+            )
         return pairwise_distances_argmin(found, self.centres).astype(np.int64)
 
 
 def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
     """scikit-learn's K-means of codes [N, D], with the settings of the paper's code, all explicit.
 
-    Raises ValueError where there are fewer different codes than clusters.
+    Raises ValueError where the codes are all the same, or fewer of them are different than there are clusters.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -41,12 +47,15 @@ def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
     found = must_be_codes(codes)
     if not 1 <= clusters <= len(found):
         raise ValueError(f"{clusters} clusters of {len(found):,} codes: it must be from 1 to the number of codes.")
+    if clusters > 1:
+        must_differ(found, "K-means")
     settings = {"init": "k-means++", "n_init": 10, "max_iter": 300, "tol": 1e-4, "algorithm": "lloyd"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # what it warns of is an error below
         fitted = KMeans(clusters, random_state=seed, **settings).fit(found)
     if not np.bincount(fitted.labels_, minlength=clusters).all():
-        raise ValueError(f"The codes fall together: there are fewer than {clusters} different ones to cluster.")
+        must_differ(found, f"K-means with K = {clusters}", clusters)
+        raise ValueError(f"K-means leaves some of its {clusters} clusters empty: ask for fewer.")
     return KMeansFit(fitted.cluster_centers_, fitted.labels_.astype(np.int64))
 
 
@@ -84,12 +93,13 @@ def confusion(assigned: ArrayLike, labels: ArrayLike, clusters: int, classes: in
 
 
 def must_be_codes(codes: ArrayLike) -> np.ndarray:
-    found = np.asarray(codes)
+    found = array_of(codes)
     if found.ndim != 2 or not len(found):
         raise ValueError(f"codes have shape {list(found.shape)}; it must be [N, D], with N at least 1.")
     if not np.isfinite(found).all():
         raise ValueError("The codes hold values that are not finite numbers.")
-    return found
+    # Beyond these the squares of float32 are infinite or zero, and all distances with them.
+    return found if 1 / SAFE < np.abs(found).max() < SAFE else found.astype(np.float64)
 
 
 def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:
@@ -98,6 +108,8 @@ def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:
     found = np.asarray(labels)
     if found.shape != (count,):
         raise ValueError(f"labels have shape {list(found.shape)}; there are {count:,} codes.")
+    if not (np.issubdtype(found.dtype, np.number) and (found == np.round(found)).all()):
+        raise ValueError(f"The labels, of type {found.dtype}, are not all whole numbers; they number classes from 0.")
     if len(found) and found.min() < 0:
         raise ValueError(f"The labels go down to {found.min()}; they number classes, of which none is negative.")
     return found.astype(np.int64)

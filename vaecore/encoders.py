@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Transform
-from torch.nn.functional import pad
 
 from vaecore.distributions import Flow, Mixture, Shares, diagonal
 from vaecore.nets import SideBySide
@@ -89,8 +88,10 @@ class ImpactGate(nn.Module):
         # An impact of sigmoid s as the pair (e, 1 - e), and whose logarithms make up which log a.
         self.register_buffer("least", torch.tensor([self.LEAST, 1 - self.LEAST]), persistent=False)
         self.register_buffer("slope", torch.tensor([span, -span]), persistent=False)
-        own, later = pad(torch.eye(count), (1, 0)), torch.ones(count, count + 1).tril()
-        self.register_buffer("sums", torch.stack([own, later], 1).flatten(0, 1), persistent=False)
+        # As numbers: the first `tril` without memory (`checkpoints.shapes`) imports 800 modules, which takes seconds.
+        columns = range(count + 1)
+        sums = [row for m in range(count) for row in ([k == m + 1 for k in columns], [k <= m for k in columns])]
+        self.register_buffer("sums", torch.tensor(sums, dtype=torch.float32), persistent=False)
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         count = len(self.impacts.nets) + 1 if count is None else count

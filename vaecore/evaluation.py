@@ -10,6 +10,9 @@ from torch import Tensor
 from vaecore import exact
 from vaecore.clusters import cluster_accuracy, kmeans, label_clusters
 from vaecore.distributions import draw, is_diagonal
+from vaecore.eval_mode import in_eval_mode
+from vaecore.inputs import images_of
+from vaecore.text import counted
 from vaecore.vae import VAE, divergence
 
 
@@ -28,6 +31,7 @@ class Bounds(NamedTuple):
         return self.reconstruction - self.kl
 
 
+@in_eval_mode
 @torch.no_grad()
 def bounds(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Bounds:
     """`Bounds` of images x [B, C, H, W] with K = `samples` draws, at most `chunk` decodes at once.
@@ -49,6 +53,7 @@ def bounds(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Bounds
     return Bounds(reconstruction.mean(0), kl.mean(0), weights.logsumexp(0) - math.log(samples))
 
 
+@in_eval_mode
 def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> Tensor:
     """log 1/K sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x): a lower bound of log p(x) that tends to it (Burda et al. 2016).
 
@@ -60,26 +65,29 @@ def log_evidence(vae: VAE, x: Tensor, samples: int = 100, chunk: int = 4096) -> 
     Returns:
         [B] nats.
     """
-    return bounds(vae, x, samples, chunk).log_evidence
+    return bounds(vae, images_of(vae, x), samples, chunk).log_evidence
 
 
+@in_eval_mode
 @torch.no_grad()
 def active_units(vae: VAE, images: Tensor, threshold: float = 0.01) -> Tensor:
     """Which latent dimensions vary with x: Var_x[E_q(z|x) z_d] > 0.01 (Burda et al. 2016). [D] bool."""
     return encode(vae, images)[0].var(0, correction=0) > threshold
 
 
+@in_eval_mode
 @torch.no_grad()
 def encode(vae: VAE, images: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
     """Means and standard deviations of q(z|x), each [N, D]."""
-    parts = [vae.posterior(x.to(vae.device)) for x in images.split(chunk)]
+    parts = [vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk)]
     return torch.cat([q.mean for q in parts]).cpu(), torch.cat([q.stddev for q in parts]).cpu()
 
 
+@in_eval_mode
 @torch.no_grad()
 def divergences(vae: VAE, images: Tensor, samples: int = 16, chunk: int = 1024) -> Tensor:
     """KL(q(z|x) || p(z)) of each image, [N] nats: exact where there is a closed form, else of so many draws of q."""
-    posteriors = (vae.posterior(x.to(vae.device)) for x in images.split(chunk))
+    posteriors = (vae.posterior(x.to(vae.device)) for x in images_of(vae, images).split(chunk))
     return torch.cat([divergence(q, vae.prior(), *draw(q, samples)) for q in posteriors]).cpu()
 
 
@@ -110,38 +118,51 @@ def moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return loc.mean(0), scale.square().mean(0) + loc.var(0, correction=0)
 
 
+@in_eval_mode
 @torch.no_grad()
-def evaluate(vae: VAE, images: Tensor, samples: int = 100, exact_images: int = 500, seed: int = 0) -> dict:
+def evaluate(
+    vae: VAE,
+    images: Tensor,
+    samples: int = 100,
+    exact_images: int = 500,
+    seed: int = 0,
+    training: Tensor | None = None,
+) -> dict:
     """The measures of a checkpoint on `images`, with the protocol in words, as one JSON-ready dict.
 
+    Active units are counted on the `training` images where they are given, as the learned prior's paper does.
     For a 2-D latent space the evidence and the gaps are exact (quadrature) on `exact_images` images drawn by `seed`.
     """
+    images = images_of(vae, images)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
         found = [torch.stack([*bounds(vae, x, samples)]) for x in images.split(256)]
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
     mean, variance = moments(*encode(vae, images))
     results = {
-        "protocol": f"{len(images):,} images; K = {samples} draws of q(z|x) for each, seed {seed}; nats per image",
+        "protocol": f"{counted(len(images), 'image')}; K = {samples} draws of q(z|x) for each, seed {seed}; "
+        "nats per image",
         "ELBO": reconstruction - kl,
         "reconstruction E_q[log p(x|z)]": reconstruction,
         "KL(q(z|x) || p(z))": kl,
         f"IWAE({samples})": iwae,
         "NLL": -iwae,
         "KL(q(z|x) || p(z|x)) = -ELBO - NLL": iwae - reconstruction + kl,
-        "active units": int(active_units(vae, images).sum()),
+        "active units": int(active_units(vae, images if training is None else training).sum()),
         "mean of q(z), average over dimensions": float(mean.mean()),
         "variance of q(z), average over dimensions": float(variance.mean()),
         "mean of q(z)": mean.tolist(),
         "variance of q(z)": variance.tolist(),
     }
+    if training is not None:
+        results["protocol"] += f"; active units on {len(training):,} training images"
     if vae.prior().event_shape != (2,):
         return results
     # By a generator of their own: the same images for every checkpoint, however many numbers its bounds have drawn.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     drawn = images[order[:exact_images].to(images.device)]
     gap = exact.split_gap(vae, drawn)
-    results["protocol"] += f"; exact values on {len(drawn)} images drawn by the seed"
+    results["protocol"] += f"; exact values on {counted(len(drawn), 'image')} drawn by the seed"
     return results | {
         "exact log p(x)": float(gap.log_evidence.mean()),
         "exact ELBO": float(gap.elbo.mean()),

@@ -91,11 +91,13 @@ class AutoregressiveFlow(nn.Module):
 
 
 class Reflection(Steered):
-    """z -> z - 2 v (v·z) / |v|²: its own inverse, with log-determinant 0."""
+    """z -> z - 2 v (v·z) / |v|²: its own inverse, with log-determinant 0; v = 0 leaves z as it is."""
 
     def __init__(self, normal: Tensor) -> None:
         super().__init__()
-        self.unit = nn.functional.normalize(normal, dim=-1)
+        # By its largest entry first, else the squares of a small one vanish and the map is no reflection any more.
+        largest = normal.detach().abs().amax(-1, keepdim=True)
+        self.unit = nn.functional.normalize(normal / torch.where(largest > 0, largest, 1.0), dim=-1)
 
     def _call(self, z: Tensor) -> Tensor:
         return z - 2 * self.unit * (self.unit * z).sum(-1, keepdim=True)
@@ -109,7 +111,8 @@ class Reflection(Steered):
 class HouseholderFlow(nn.Module):
     """Householder flow (Tomczak & Welling 2016): v_1 is linear in the features, each further v in the one before.
 
-    At first all v are equal, so that an even number of reflections cancels and a trained encoder stays what it is.
+    At first all v are equal, unlike the paper's, so that an even number of reflections cancels and a trained encoder
+    stays what it is; an odd number begins with one reflection. v_1 is felt from the second step on.
     """
 
     def __init__(self, steps: int, latent_dim: int, features: int) -> None:

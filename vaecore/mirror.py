@@ -4,19 +4,21 @@ A folder is copied again when the size or the stamp of one of its files has chan
 elsewhere is untrusted: only a checkpoint's own files are taken, of bounded size, and read by the checks of all folders.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vaecore import hidden
 from vaecore.safefiles import LARGEST_TENSORS, cache
-from vaecore.shelf import FILES, NAME
+from vaecore.shelf import FILES, NAME, sweep
 
 MOST_FOLDERS, LARGEST = 256, 8 << 30  # checkpoints and bytes of one place
 STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created", "md5")
@@ -80,23 +82,42 @@ def copy(url: str, folder: Path, tick: Any = lambda: None) -> None:  # noqa: ANN
     sizes = [about["size"] or 0 for files in there.values() for about in files.values()]
     if len(there) > MOST_FOLDERS or sum(sizes) > LARGEST:
         raise ValueError(f"it holds {len(there):,} checkpoints of {sum(sizes):,} bytes; that is more than is copied")
+    with alone(folder) as first:
+        if first:
+            take(system, there, folder, tick)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process copies into `folder` now, and none will meanwhile: what one copies, all read."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def take(system: Any, there: dict[str, dict[str, dict]], folder: Path, tick: Any) -> None:  # noqa: ANN401
+    """Copy what is new, in place of what it was before; remove what is not there any more."""
+    sweep(folder)
     for old in folder.glob("[!.]*"):
         if old.name not in there:
-            drop(old)
+            with hidden.beside(old) as grave:
+                old.rename(grave)
     for name, files in there.items():
         about = {file: [info["size"], *(str(info.get(stamp)) for stamp in STAMPS)] for file, info in files.items()}
         stamp, known = json.dumps(about, sort_keys=True), folder / f".{name}.json"
         if not (folder / name).is_dir() or not known.is_file() or known.read_text() != stamp:
-            beside = Path(tempfile.mkdtemp(prefix=".new.", dir=folder))
-            try:
+            with hidden.beside(folder / name) as made:
                 for file, info in files.items():
-                    (beside / file).parent.mkdir(exist_ok=True)
-                    fetch(system, info["name"], beside / file, tick)
-                beside.chmod(0o555)  # results are kept elsewhere: this is a copy
-                drop(folder / name)
-                beside.rename(folder / name)
-            finally:
-                drop(beside)
+                    (made / file).parent.mkdir(exist_ok=True)
+                    fetch(system, info["name"], made / file, tick)
+                made.chmod(0o555)  # results are kept elsewhere: this is a copy
+                known.unlink(missing_ok=True)  # a stamp never stands beside the folder of another
+                hidden.put(made, folder / name)
             known.write_text(stamp)
 
 
@@ -120,12 +141,6 @@ def fetch(system: Any, path: str, to: Path, tick: Any) -> None:  # noqa: ANN401
             if (taken := taken + len(part)) > LARGEST_TENSORS:
                 raise ValueError(f"{path} has more than {LARGEST_TENSORS:,} bytes")
             target.write(part)
-
-
-def drop(folder: Path) -> None:
-    if folder.is_dir():
-        folder.chmod(0o755)
-        shutil.rmtree(folder)
 
 
 def places(named: str) -> list[str]:

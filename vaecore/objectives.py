@@ -12,16 +12,20 @@ from vaecore.distributions import is_diagonal
 from vaecore.pixelcnn import PixelCNN
 from vaecore.processes import averaged_kl, marginal
 from vaecore.realnvp import Coupling
+from vaecore.text import a
 from vaecore.vae import VAE
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some training images x [B, C, H, W], and how many steps and whole epochs were taken before."""
+    """Some training images x [B, C, H, W], and how many steps and whole epochs were taken before; whether the training
+    began with a trained VAE."""
 
     x: Tensor
     iteration: int = 0
     epoch: int = 0
+    begun: bool = False
+    epochs: int = 0  # of the whole training
 
 
 def elbo(vae: VAE, batch: Batch) -> Tensor:
@@ -32,19 +36,21 @@ def elbo(vae: VAE, batch: Batch) -> Tensor:
 def warm_elbo(
     vae: VAE,
     batch: Batch,
-    warm_up: int = 0,
+    warm_up: float = 0,
     regulariser: float = 0.0,
     l2: float = 0.0,
     prior: Distribution | None = None,
 ) -> Tensor:
     """E_q[log p(x|z) + beta (log p(z) - log q(z|x))] - regulariser Reg[q(z)] - l2 / 2 sum w² (Xu et al. 2019, B.3).
 
-    beta rises from 0.01 to 1 within `warm_up` epochs; w are the weights of hidden layers; `prior` stands in for the
-    VAE's own. The paper prints + Reg, but what is maximised must lose by it.
+    beta rises from 0.01 to 1 within `warm_up` epochs, below 1 within that share of all, and is 1 where a trained VAE
+    goes on; w are the weights of hidden layers; `prior` stands in for the VAE's own. The paper prints + Reg, but
+    what is maximised must lose by it.
     """
     q = vae.posterior(batch.x)
     reconstruction, kl = vae.bound(batch.x, q=q, p=prior)
-    beta = min(1.0, 0.01 + 0.99 * batch.epoch / warm_up) if warm_up else 1.0
+    span = warm_up * batch.epochs if warm_up < 1 else warm_up
+    beta = min(1.0, 0.01 + 0.99 * batch.epoch / span) if span and not batch.begun else 1.0
     bound = (reconstruction - beta * kl).mean()
     if regulariser:
         bound = bound - regulariser * unit_moments(q)
@@ -124,7 +130,7 @@ def gaussian_entropy(q: Distribution, before: Distribution, batch: Batch) -> Ten
 def pairwise_kl(q: Distribution) -> Tensor:
     """KL_k(q_i || q_j) with shape [B, B, D], nats, of diagonal Gaussians q [B, D]; ValueError for another q."""
     if not is_diagonal(q):
-        raise ValueError(f"The mutual divergence is known for diagonal Gaussians alone; q is a {type(q).__name__}.")
+        raise ValueError(f"The mutual divergence is known for diagonal Gaussians alone; q is {a(type(q).__name__)}.")
     return mutual.pairwise_kl(q.mean, q.stddev)
 
 

@@ -86,8 +86,26 @@ def joined(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    engine.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = next(engine.rendezvous("env://"))
+    engine.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size)
     try:
         yield device
-    finally:
+        # Nobody takes the group down while another still sends through it. After an error nobody would come.
+        current().any(False, device)
+    except BaseException:
         engine.destroy_process_group()
+        raise
+    engine.destroy_process_group()
+    leave(store, rank, size)
+
+
+def leave(store: engine.Store, rank: int, size: int) -> None:
+    """Return when all have left the group: the first process keeps their store, and may end no sooner than they."""
+    if store.add("left", 1) == size:
+        store.set("all have left", "")
+    store.wait(["all have left"])
+    # Who is told so still reads the store; the first waits until the others have read it.
+    if store.add("told", 1) == size:
+        store.set("all are told", "")
+    if rank == 0:
+        store.wait(["all are told"])

@@ -199,10 +199,16 @@ class Pixels(Distribution):
         return self.draw(sample_shape)
 
     @torch.no_grad()
-    def draw(self, sample_shape: Sequence[int] = (), on_event: OnEvent = None) -> Tensor:
+    def draw(
+        self,
+        sample_shape: Sequence[int] = (),
+        on_event: OnEvent = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Images [*sample_shape, B, C, H, W], pixel by pixel, in about the multiplications of one pass.
 
-        `on_event` is called with {"event": "step", "step", "steps"} after each row.
+        `on_event` is called with {"event": "step", "step", "steps"} after each row. Without a `generator` torch's own
+        draws.
         """
         x = self.features.new_zeros(torch.Size(sample_shape) + self.batch_shape + self.event_shape)
         flat = x.flatten(0, -4)
@@ -211,7 +217,7 @@ class Pixels(Distribution):
         for row in range(height):
             reading.begin(row, flat[:, :, row - 1])
             for column in range(width):
-                pixel = reading.logits(column).sigmoid().bernoulli()
+                pixel = reading.logits(column).sigmoid().bernoulli(generator=generator)
                 reading.show(pixel, column)
                 flat[:, :, row, column] = pixel
             if on_event:
@@ -224,9 +230,8 @@ class Pixels(Distribution):
 
     def estimate(self, on_event: OnEvent = None) -> Tensor:
         """An estimate of E[x|z], which has no closed form: the means given the pixels before, in one fixed draw."""
-        with torch.random.fork_rng(devices=[self.features.device] if self.features.is_cuda else []):
-            torch.manual_seed(0)
-            return self.logits(self.draw(on_event=on_event)).sigmoid()
+        generator = torch.Generator(self.features.device).manual_seed(0)
+        return self.logits(self.draw(on_event=on_event, generator=generator)).sigmoid()
 
 
 class PixelDecoder(nn.Module):

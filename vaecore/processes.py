@@ -216,7 +216,10 @@ class GaussianProcessEncoder(nn.Module):
 
 def marginal(moments: Moments) -> Independent:
     """N(m, diag v): the encoder with q(W, U) integrated out, matched by its first two moments."""
-    return Independent(Normal(moments.mean, moments.variance.sqrt()), 1)
+    # In double precision the square of a small E[h] does not vanish, nor does that of a large one overflow.
+    var_f, mean_h, var_h = (part.double() for part in (moments.var_f, moments.mean_h, moments.var_h))
+    scale = (var_f + mean_h.square() + var_h).sqrt()
+    return Independent(Normal(moments.mean, scale.to(moments.mean)), 1)
 
 
 def averaged_kl(moments: Moments, sampled: bool = False) -> Tensor:
@@ -225,15 +228,25 @@ def averaged_kl(moments: Moments, sampled: bool = False) -> Tensor:
     E log h² is exact, or from one sample of h as in the paper, whose gradient 2 / h has no finite mean.
     """
     if sampled:
-        h = moments.mean_h + moments.var_h.sqrt() * torch.randn_like(moments.mean_h)
-        log_square = h.square().log()
+        h = moments.mean_h + root(moments.var_h) * torch.randn_like(moments.mean_h)
+        # Rounding makes a sample 0 now and then, which no h is.
+        log_square = 2 * h.abs().clamp_min(torch.finfo(h.dtype).tiny).log()
     else:
         log_square = expected_log_square(moments.mean_h, moments.var_h)
     return 0.5 * (moments.variance + moments.mean.square() - 1 - log_square).sum(-1)
 
 
+def root(variance: Tensor) -> Tensor:
+    """The square root, whose slope at 0 is taken as 0: of |Lᵀ psi|, the one that its own factors have there."""
+    there = variance > 0
+    return torch.where(there, torch.where(there, variance, 1.0).sqrt(), 0.0)
+
+
 def expected_log_square(mean: Tensor, variance: Tensor) -> Tensor:
-    """E log h² for h ~ N(mean, variance), with exact gradients that stay finite where h crosses 0."""
+    """E log h² for h ~ N(mean, variance), with exact gradients that stay finite where h crosses 0.
+
+    At variance 0 it is log mean², with slopes 2 / mean and -1 / mean²; there mean 0 gives minus infinity.
+    """
     return ExpectedLogSquare.apply(mean, variance)
 
 
@@ -241,15 +254,16 @@ class ExpectedLogSquare(torch.autograd.Function):
     """log s² + g(a / s), where g'(r) = 2 sqrt(2) Dawson(r / sqrt(2)) and g(0) = -gamma - log 2.
 
     d/da = g'(r) / s and d/ds² = (1 - r g'(r) / 2) / s². The second would be lost to cancellation at large r, where the
-    asymptotic series takes over.
+    asymptotic series takes over: in w = (s / a)², so that s = 0 is no exception.
     """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, mean: Tensor, variance: Tensor) -> Tensor:
-        r = (mean / variance.sqrt()).double()
-        value, slope, curvature = log_square_table(r)
-        ctx.save_for_backward((slope / variance.sqrt()).to(mean), (0.5 * curvature / variance).to(mean))
-        return (value + variance.log()).to(mean)
+        a, v = mean.double(), variance.double()
+        near, far = by_table(a, v), by_series(a, v)
+        value, by_mean, by_variance = (torch.where(is_far(a, v), y, x) for x, y in zip(near, far, strict=True))
+        ctx.save_for_backward(*(bounded(slope, mean.dtype) for slope in (by_mean, by_variance)))
+        return value.to(mean)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -257,24 +271,40 @@ class ExpectedLogSquare(torch.autograd.Function):
         return gradient * by_mean, gradient * by_variance
 
 
+def bounded(slope: Tensor, dtype: torch.dtype) -> Tensor:
+    """In a narrower type, its largest number for what is larger: 0 times that is 0, and 0 times infinity is not."""
+    most = torch.finfo(dtype).max
+    return slope.clamp(-most, most).to(dtype)
+
+
 REACH, STEP = 12.0, 1 / 64
 
 
-def log_square_table(r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """g(r), g'(r) and g''(r) in float64: cubic Hermite interpolation within |r| < 12, beyond it the series."""
-    table = nodes(r.device)
-    size, sign = r.abs().clamp_max(REACH - STEP), r.sign()
-    k = (size / STEP).long()
+def is_far(a: Tensor, v: Tensor) -> Tensor:
+    """Where |a| is so many standard deviations that the series is exact to float64."""
+    return a.abs() >= (REACH - STEP) * v.sqrt()
+
+
+def by_series(a: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E log h² and its slopes by mean and variance where |a| is many standard deviations, float64."""
+    a = torch.where(is_far(a, v), a, 1.0)
+    w = torch.where(is_far(a, v), v.sqrt() / a, 0.0).square().nan_to_num(0.0)
+    value = 2 * a.abs().log() - w * (1 + w * (1.5 + w * (5 + 26.25 * w)))
+    by_mean = 2 / a * (1 + w * (1 + w * (3 + w * (15 + 105 * w))))
+    # (2 - r g'(r)) / 2 cancels where r is large; the series' own derivative does not.
+    return value, by_mean, -(1 / a).square() * (1 + w * (3 + w * (15 + 105 * w)))
+
+
+def by_table(a: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E log h² and its slopes by mean and variance within |a| < 12 standard deviations: Hermite cubics, float64."""
+    table, s = nodes(a.device), v.sqrt()
+    r = torch.where(is_far(a, v), 0.0, a / s)
+    size = r.abs().clamp_max(REACH - STEP)
+    k = (size.nan_to_num(0.0) / STEP).long()
     t = size / STEP - k
     value = hermite(t, table[0][k], table[0][k + 1], table[1][k], table[1][k + 1])
     slope = hermite(t, table[1][k], table[1][k + 1], table[2][k], table[2][k + 1])
-    far, w = r.abs() >= REACH - STEP, r.square().clamp_min(1.0).reciprocal()
-    asymptotic = -w.log() - w * (1 + w * (1.5 + w * (5 + 26.25 * w)))
-    far_slope = 2 / r.abs().clamp_min(1.0) * (1 + w * (1 + w * (3 + w * (15 + 105 * w))))
-    # g'' = 2 - r g' cancels where r is large; the series' own derivative does not.
-    far_curvature = -2 * w * (1 + w * (3 + w * (15 + 105 * w)))
-    value, slope = torch.where(far, asymptotic, value), torch.where(far, far_slope, slope)
-    return value, sign * slope, torch.where(far, far_curvature, 2 - r.abs() * slope)
+    return value + v.log(), r.sign() * slope / s, (1 - 0.5 * size * slope) / v
 
 
 def hermite(t: Tensor, f0: Tensor, f1: Tensor, d0: Tensor, d1: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 """One row for every system: its parts, what is maximised, in which stages; and how to build it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaecore import mae, objectives
 from vaecore.decoders import BernoulliDecoder, GaussianDecoder
@@ -27,6 +28,7 @@ from vaecore.options import Choice, Number
 from vaecore.pixelcnn import PixelCNN, PixelDecoder
 from vaecore.priors import RealNVPPrior, StandardNormal, VampPrior
 from vaecore.processes import GaussianProcessEncoder
+from vaecore.protocols import BY_KIM, BY_MA, BY_TOMCZAK, BY_XU, Paper, Plateau
 from vaecore.realnvp import SCALES, RealNVP
 from vaecore.refine import GradientSteps, LaplaceSteps
 from vaecore.vae import VAE
@@ -48,14 +50,22 @@ class Phase:
 class Stage:
     """A stretch of epochs: its share of the budget, its learning rate, and the phases of its steps.
 
-    One `unless_begun` is left out where the training begins with a trained VAE of the same encoder and decoder, which
-    has it behind it.
+    `plateau` halves the rate where the validation ELBO rests. One `unless_begun` is left out where the training begins
+    with a trained VAE of the same encoder and decoder, which has it behind it. `prior` stands in for the VAE's own in
+    what is maximised, and so in the validation.
     """
 
     share: float
     learning_rate: float
     phases: tuple[Phase, ...]
     unless_begun: bool = False
+    prior: Distribution | None = None
+    plateau: Plateau | None = None
+
+    @property
+    def decay(self) -> float:
+        """What each step multiplies the learning rate by."""
+        return 1.0 if self.plateau is None else self.plateau.decay
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Recipe:
     make: Callable[..., VAE]
     options: tuple[Choice | Number, ...]
     stages: Callable[[VAE], tuple[Stage, ...]]
+    protocol: Paper
     begins: bool = False  # whether the paper begins it with a trained VAE
     averaging: float | None = None  # the rate at which averaged weights follow, where those are what is kept
     least_batch: int = 1  # images without which a step has no objective
@@ -91,8 +102,17 @@ LIKELIHOOD = Choice(
     "likelihood", ("gaussian", "bernoulli"), "what the decoder says of a pixel given z", default="gaussian"
 )
 DECODERS = {"gaussian": GaussianDecoder, "bernoulli": BernoulliDecoder}
-
-
+PROTOCOL = Choice(
+    "protocol",
+    ("short", "paper"),
+    "the rates: for budgets far under the paper's, or the paper's own as shares of the epochs (docs/protocols.md)",
+    "short",
+)
+LEARNED_PROTOCOL = replace(
+    PROTOCOL,
+    choices=(*PROTOCOL.choices, "paper-static"),
+    help=PROTOCOL.help + "; the paper's with L2 1e-4 and its warm-up; paper-static: as the paper does for static_mnist",
+)
 STEPS = Number("steps", 4, 1, 64, "how many steps the posterior takes; the papers use 1, 2, 4 and 8")
 STEP_SIZE = Number("step_size", 1e-3, 1e-9, 1e3, "the first size of a step in mean and log variance")
 COMPONENTS = Number("components", 5, 2, 32, "of the mixture, the first one included")
@@ -220,25 +240,32 @@ def vamp_prior(data_shape: Shape, latent_dim: int, net: str, likelihood: str, ps
 
 
 ELBO = Phase(objectives.elbo)
+Rates = tuple[tuple[float, float], ...]  # shares of the epochs, and the learning rate of each
 # Adam at the papers' 5e-4; the last stretch at smaller steps stands in for their 2000 epochs.
-RATES = ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5))
+RATES: Mapping[str, Rates] = {"short": ((0.6, 5e-4), (0.25, 2e-4), (0.15, 5e-5)), "paper": ((1.0, 5e-4),)}
+# Of 2400 epochs. At the paper's rates a short budget would not arrive.
+PRIOR_RATES: Mapping[str, Rates] = {
+    "short": tuple((share, 2 * rate) for share, rate in RATES["short"]),
+    "paper": ((1 / 3, 1e-3), (1 / 3, 1e-4), (1 / 3, 1e-5)),
+    "paper-static": ((2 / 3, 1e-4), (1 / 3, 1e-5)),
+}
+PAPERS_L2, PAPERS_WARM_UP = 1e-4, 100 / 2400  # of the learned prior's
 
 
-# The paper of learned priors begins at 1e-3, with 800 epochs each at 1e-3, 1e-4, 1e-5; a short budget would not arrive.
-PRIOR_RATES = tuple((share, 2 * rate) for share, rate in RATES)
+def schedule(vae: VAE, *phases: Phase, rates: Mapping[str, Rates] = RATES) -> tuple[Stage, ...]:
+    return tuple(Stage(share, rate, phases) for share, rate in rates[setting(vae, PROTOCOL)])
 
 
-def schedule(*phases: Phase, rates: tuple[tuple[float, float], ...] = RATES) -> tuple[Stage, ...]:
-    return tuple(Stage(share, rate, phases) for share, rate in rates)
+def end_to_end(vae: VAE) -> tuple[Stage, ...]:
+    """The ELBO; with the nets of the learned prior's paper as that paper trains its VAE."""
+    if setting(vae, ANY_NET) in PRIOR_NETS and not is_short(vae):
+        return learned_prior(vae)
+    return schedule(vae, ELBO)
 
 
-def end_to_end(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
-    return schedule(ELBO)
-
-
-def through_steps(vae: VAE) -> tuple[Stage, ...]:  # noqa: ARG001
+def through_steps(vae: VAE) -> tuple[Stage, ...]:
     """Unrolled steps at a narrow posterior now and then multiply a gradient by hundreds: clipped as in sa-vae."""
-    return schedule(Phase(objectives.elbo, clip=5.0))
+    return schedule(vae, Phase(objectives.elbo, clip=5.0))
 
 
 def one_by_one(apart: Apart, vae: VAE) -> tuple[Stage, ...]:
@@ -247,7 +274,7 @@ def one_by_one(apart: Apart, vae: VAE) -> tuple[Stage, ...]:
     for index in range(1, len(vae.encoder)):
         phases += [component_phase(index, apart), impact_phase(index)]
     mixture = partial(objectives.prefix, count=len(vae.encoder))
-    return schedule(*phases, Phase(mixture, lambda vae: list(vae.decoder.parameters())))
+    return schedule(vae, *phases, Phase(mixture, lambda vae: list(vae.decoder.parameters())))
 
 
 def component_phase(index: int, apart: Apart) -> Phase:
@@ -266,7 +293,7 @@ def bounded(vae: VAE) -> tuple[Stage, ...]:
 
 def process(vae: VAE) -> tuple[Stage, ...]:
     sampled = setting(vae, LOG_SCALE) == "sampled"
-    return schedule(Phase(partial(objectives.process_bound, sampled=sampled)))
+    return schedule(vae, Phase(partial(objectives.process_bound, sampled=sampled)))
 
 
 def of_prior(vae: VAE) -> list[nn.Parameter]:
@@ -280,16 +307,20 @@ def of_the_rest(vae: VAE) -> list[nn.Parameter]:
 def learned_prior(vae: VAE) -> tuple[Stage, ...]:
     """Joint, post-hoc or iterative training (appendix B.3), by the paper's proportions: 2400 epochs of a VAE, and 3200
     of what follows it at the paper's rates."""
-    l2 = setting(vae, L2)
-    warm = partial(objectives.warm_elbo, warm_up=setting(vae, WARM_UP), l2=l2)
+    l2, warm_up = setting(vae, L2), setting(vae, WARM_UP)
+    if not is_short(vae):
+        l2, warm_up = l2 or PAPERS_L2, warm_up or PAPERS_WARM_UP
+    warm = partial(objectives.warm_elbo, warm_up=warm_up, l2=l2)
     whole = partial(warm, regulariser=setting(vae, REGULARISER))
     strategy = setting(vae, TRAINING)
     if strategy == "joint":
-        return schedule(Phase(whole), rates=PRIOR_RATES)
+        return schedule(vae, Phase(whole), rates=PRIOR_RATES)
     if not of_prior(vae):
         raise ValueError(f"depth=0 leaves no prior to train: {strategy} training needs at least one block.")
-    plain = Phase(partial(whole, prior=StandardNormal(vae.prior.loc.numel()).to(vae.device)()), of_the_rest)
-    begun = tuple(Stage(2400 * share, rate, (plain,), unless_begun=True) for share, rate in PRIOR_RATES)
+    standard = StandardNormal(vae.prior.loc.numel()).to(vae.device)()
+    plain = (Phase(partial(whole, prior=standard), of_the_rest),)
+    rates = PRIOR_RATES[setting(vae, PROTOCOL)]
+    begun = tuple(Stage(2400 * share, rate, plain, unless_begun=True, prior=standard) for share, rate in rates)
     prior = (Phase(partial(objectives.prior_alone, l2=l2), of_prior),)
     rest = (Phase(whole, of_the_rest),)
     if strategy == "post-hoc":
@@ -301,19 +332,25 @@ def learned_prior(vae: VAE) -> tuple[Stage, ...]:
 
 
 # Adam at 1e-3 as in MAE's paper, whose code halves it where the validation bound rests for 20 epochs, three times at
-# most, each time with a fresh Adam, and shrinks it by 0.999998 at each step: left out here, three stages instead.
-MUTUAL_RATES = ((0.6, 1e-3), (0.2, 5e-4), (0.2, 2.5e-4))
+# most, each time with a fresh Adam, and shrinks it by 0.999998 at each step: three stages where the budget is short.
+MUTUAL_RATES = {"short": ((0.6, 1e-3), (0.2, 5e-4), (0.2, 2.5e-4))}
+
+
+def resting(vae: VAE, objective: Callable[[VAE, Batch], Tensor]) -> tuple[Stage, ...]:
+    """As MAE's paper trains, gradients clipped: by three stages, or by its plateaus."""
+    phase = Phase(objective, clip=5.0)
+    if setting(vae, PROTOCOL) == "paper":
+        return (Stage(1.0, 1e-3, (phase,), plateau=Plateau()),)
+    return schedule(vae, phase, rates=MUTUAL_RATES)
 
 
 def lossy(vae: VAE) -> tuple[Stage, ...]:
-    objective = partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS))
-    return schedule(Phase(objective, clip=5.0), rates=MUTUAL_RATES)
+    return resting(vae, partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS)))
 
 
 def mutual(vae: VAE) -> tuple[Stage, ...]:
     weights = {"eta": setting(vae, ETA), "gamma": setting(vae, GAMMA), "form": setting(vae, DIVERSITY)}
-    objective = partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS), **weights)
-    return schedule(Phase(objective, clip=5.0), rates=MUTUAL_RATES)
+    return resting(vae, partial(objectives.mutual_bound, free_bits=setting(vae, FREE_BITS), **weights))
 
 
 def setting(vae: VAE, option: Choice | Number) -> str | float:
@@ -321,10 +358,15 @@ def setting(vae: VAE, option: Choice | Number) -> str | float:
     return (vae.config or {"options": {}})["options"].get(option.name, option.default)
 
 
-BOTH = (NET, LIKELIHOOD)
-FLOW = (ANY_NET, LIKELIHOOD, DEPTH, SCALE, WARM_UP, L2)
+def is_short(vae: VAE) -> bool:
+    """Whether it is trained for a budget far under its paper's."""
+    return setting(vae, PROTOCOL) == "short"
+
+
+BOTH = (NET, LIKELIHOOD, PROTOCOL)
+FLOW = (ANY_NET, LIKELIHOOD, LEARNED_PROTOCOL, DEPTH, SCALE, WARM_UP, L2)
 LEARNED = (*FLOW, TRAINING, ROUNDS, REGULARISER)
-LOSSY = (*mae.RESNETS, mae.MAPS, mae.BLOCKS, mae.UNITS)
+LOSSY = (*mae.RESNETS, PROTOCOL, mae.MAPS, mae.BLOCKS, mae.UNITS)
 KIM, XU, MA = "Kim & Pavlovic 2020", "Xu et al. 2019", "Ma et al. 2019"
 POLYAK = 0.999  # of parameter averaging, in MAE's paper
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -337,8 +379,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Kingma & Welling 2014",
                 "standard normal prior, Gaussian encoder, one forward pass",
                 vae,
-                (ANY_NET, LIKELIHOOD),
+                (ANY_NET, LIKELIHOOD, LEARNED_PROTOCOL),
                 end_to_end,
+                BY_KIM,
             ),
             Recipe(
                 "sa",
@@ -348,6 +391,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 sa,
                 (*BOTH, STEPS, STEP_SIZE),
                 through_steps,
+                BY_KIM,
             ),
             Recipe(
                 "laplace-vae",
@@ -355,8 +399,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Park et al. 2019",
                 "a Gaussian of full covariance at the mode that some linearised solves find",
                 laplace_vae,
-                (DENSE_NET, LIKELIHOOD, STEPS),
+                (DENSE_NET, LIKELIHOOD, PROTOCOL, STEPS),
                 end_to_end,
+                BY_KIM,
             ),
             Recipe(
                 "iaf",
@@ -366,6 +411,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 iaf,
                 (*BOTH, STEPS),
                 end_to_end,
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -376,6 +422,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 hf,
                 (*BOTH, STEPS),
                 end_to_end,
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -386,6 +433,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 me,
                 (*BOTH, COMPONENTS),
                 end_to_end,
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -396,6 +444,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 rme,
                 (*BOTH, COMPONENTS, KL_BOUND),
                 bounded,
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -406,6 +455,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 rme,
                 (*BOTH, COMPONENTS),
                 partial(one_by_one, objectives.sampled_entropy),
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -416,6 +466,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 rme,
                 (*BOTH, COMPONENTS),
                 partial(one_by_one, objectives.gaussian_entropy),
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -426,6 +477,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 gpvae,
                 (*BOTH, LOG_SCALE),
                 process,
+                BY_KIM,
                 begins=True,
             ),
             Recipe(
@@ -436,6 +488,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 partial(real_nvp, "q"),
                 FLOW,
                 learned_prior,
+                BY_XU,
             ),
             Recipe(
                 "rnvp-p",
@@ -445,6 +498,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 partial(real_nvp, "p"),
                 LEARNED,
                 learned_prior,
+                BY_XU,
             ),
             Recipe(
                 "rnvp-both",
@@ -454,6 +508,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 partial(real_nvp, "qp"),
                 LEARNED,
                 learned_prior,
+                BY_XU,
             ),
             Recipe(
                 "vampprior",
@@ -461,8 +516,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Tomczak & Welling 2018",
                 "the prior is a mixture of the encoder's answers to learned pseudo-inputs",
                 vamp_prior,
-                (*BOTH, PSEUDO_INPUTS, WARM_UP, L2),
+                (NET, LIKELIHOOD, LEARNED_PROTOCOL, PSEUDO_INPUTS, WARM_UP, L2),
                 learned_prior,
+                BY_TOMCZAK,
             ),
             Recipe(
                 "pixelvae",
@@ -470,8 +526,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "Gulrajani et al. 2017",
                 "a decoder that draws pixel after pixel, each from those before it and z",
                 pixel_vae,
-                (ANY_NET, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP, L2),
+                (ANY_NET, LEARNED_PROTOCOL, PRIOR, POSTERIOR, DEPTH, SCALE, WARM_UP, L2),
                 learned_prior,
+                replace(BY_XU, batch_size=64),
             ),
             Recipe(
                 "resnet-af",
@@ -479,8 +536,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 MA,
                 "a weight-normed ResNet VAE of binary images, with an autoregressive flow as prior",
                 mae.resnet_af,
-                mae.RESNETS,
+                (*mae.RESNETS, PROTOCOL),
                 lossy,
+                BY_MA,
                 averaging=POLYAK,
             ),
             Recipe(
@@ -491,6 +549,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 mae.lossy_vae,
                 (*LOSSY, FREE_BITS),
                 lossy,
+                BY_MA,
                 averaging=POLYAK,
             ),
             Recipe(
@@ -501,6 +560,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 mae.lossy_vae,
                 (*LOSSY, ETA, GAMMA, DIVERSITY, FREE_BITS),
                 mutual,
+                BY_MA,
                 averaging=POLYAK,
                 least_batch=2,
             ),
@@ -545,6 +605,7 @@ BROUGHT: Mapping[str, Recipe] = MappingProxyType(
             not_built,
             (LIKELIHOOD, OUTPUT, PIXEL_SCALE),
             not_trained,
+            BY_KIM,
         ),
         "pythae": Recipe(
             "pythae",
@@ -554,6 +615,7 @@ BROUGHT: Mapping[str, Recipe] = MappingProxyType(
             pythae,
             (Choice("kind", PYTHAE_KINDS, "what pythae calls it", PYTHAE_KINDS[0]), LIKELIHOOD),
             end_to_end,
+            BY_KIM,
         ),
     }
 )
@@ -583,7 +645,7 @@ def build_with(recipe: str | Recipe, data_shape: Shape, latent_dim: int, options
     data_shape = check_shape(data_shape)
     check_latent(latent_dim)
     options = resolve_options(recipe, data_shape, options)
-    made = recipe.make(data_shape, latent_dim, **options)
+    made = recipe.make(data_shape, latent_dim, **{k: v for k, v in options.items() if k != PROTOCOL.name})
     made.config = {
         "recipe": recipe.name,
         "data_shape": list(data_shape),
@@ -618,6 +680,18 @@ def resolve_options(recipe: Recipe, data_shape: Shape, given: Mapping[str, Any])
     if "net" in known:
         defaults["net"] = default_net(data_shape, known["net"].choices)
     return {name: option.check(given.get(name, defaults[name])) for name, option in known.items()}
+
+
+def complete_options(config: Mapping[str, Any]) -> dict[str, str | float]:
+    """The options of a configuration, with the defaults of those that it does not name."""
+    return resolve_options(find_recipe(config["recipe"]), config["data_shape"], config["options"])
+
+
+def paper_of(config: Mapping[str, Any]) -> Paper:
+    """Whose protocol a checkpoint answers to: with the nets of the learned prior's paper a VAE is that paper's too."""
+    if config["recipe"] == "vae" and config["options"]["net"] in PRIOR_NETS:
+        return BY_XU
+    return find_recipe(config["recipe"]).protocol
 
 
 def label(config: Mapping[str, Any]) -> str:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from vaecore import checkpoints
 from vaecore.averaging import Average
+from vaecore.recipes import complete_options
 from vaecore.runs import LOG, OWNER, SNAPSHOTS, partial_of
 from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 Event = dict
@@ -98,6 +100,9 @@ def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict, average: A
     if found is None:
         return Run()
     about, tensors = found
+    config = about["settings"]["config"]
+    # A run may be older than an option that its recipe has today.
+    config["options"] = complete_options(config)
     if about["settings"] != settings:
         other = [f"{key} {value}" for key, value in about["settings"].items() if settings.get(key) != value]
         raise ValueError(f"{partial} holds a run with other settings ({'; '.join(other)}): use those or remove it.")
@@ -130,7 +135,7 @@ def finish_early(folder: str | Path) -> Path:
     about, tensors = found
     vae = checkpoints.rebuild(about["settings"]["config"])
     vae.load_state_dict(part(tensors, "best"))
-    note = f"ended after {about['epoch']} of {about['settings']['epochs']} epochs"
+    note = f"ended after {about['epoch']} of {counted(about['settings']['epochs'], 'epoch')}"
     run = Run(about["epoch"], about["best_epoch"], {}, about["history"])
     finish(folder, vae.eval(), run, about["settings"] | {"epochs": about["epoch"], "note": note}, part(tensors, "last"))
     return folder

@@ -4,10 +4,13 @@ Only JSON and safetensors are read. Sizes are bounded before anything is parsed:
 is enough to keep its reader busy for many seconds and most of a gigabyte.
 """
 
+import glob
 import io
 import json
 import os
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,11 +22,20 @@ from safetensors.torch import save as pack_tensors
 from torch import Tensor
 
 LARGEST_JSON, LARGEST_HEADER, LARGEST_TENSORS, MOST_TENSORS = 4 << 20, 1 << 20, 1 << 28, 4096
+LEFT = 3600.0  # seconds: no file takes so long to be written
 
 
 def cache() -> Path:
     """The user's cache: copies, and results for folders that cannot be written to."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaescope"
+
+
+def must_be_text(name: object) -> None:
+    """ValueError for the name of a file or folder that is not UTF-8."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"The name {str(name)!r} is not UTF-8: rename it, or choose another.") from None
 
 
 class BadFile(ValueError):
@@ -57,9 +69,13 @@ def checked(file: File, most: int) -> File:
     """`file`, if it is there and has at most `most` bytes."""
     if not file.is_file():
         raise BadFile(f"{file} is missing.")
-    if (size := len(file.content) if isinstance(file, Held) else file.stat().st_size) > most:
-        raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
+    must_have_at_most(most, len(file.content) if isinstance(file, Held) else file.stat().st_size, file)
     return file
+
+
+def must_have_at_most(most: int, size: int, file: File) -> None:
+    if size > most:
+        raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
 
 
 def parse_json(text: bytes, file: File) -> Any:  # noqa: ANN401
@@ -117,6 +133,7 @@ def read_tensors(file: File) -> dict[str, Tensor]:
 
 def write_bytes(file: Path, content: bytes) -> None:
     """Write beside, flush to the disk, rename: a reader sees the old file or the new one."""
+    sweep(file)
     handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as opened:
@@ -129,6 +146,14 @@ def write_bytes(file: Path, content: bytes) -> None:
         Path(beside).unlink(missing_ok=True)
         raise
     sync(file.parent)
+
+
+def sweep(file: Path) -> None:
+    """Remove what writers of `file` that were killed have left beside it."""
+    for left in file.parent.glob(f".{glob.escape(file.name)}.{'?' * 8}"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > LEFT:
+                left.unlink()
 
 
 def sync(folder: Path) -> None:

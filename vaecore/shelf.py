@@ -6,11 +6,12 @@ Nothing here asks whose a folder is: callers say which folders may be touched.
 import io
 import os
 import re
-import shutil
-import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+from vaecore import hidden
+from vaecore.folders import Parts, read_whole
 from vaecore.safefiles import sync
 
 # All that a checkpoint folder may hold, in the order of its zip. Unfinished runs and locks are no part of it.
@@ -26,6 +27,8 @@ FILES = (
     "analysis.safetensors",
     "samples.png",
 )
+FOLDERS = ("snapshots", "embeddings")
+REMOVED = "removed"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DAWN = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip: the same folder gives the same bytes
 
@@ -55,13 +58,17 @@ def pack(folder: str | Path) -> bytes:
 
     Raises ValueError where there is no checkpoint.
     """
-    folder, packed = must_be_checkpoint(folder), io.BytesIO()
+    folder = must_be_checkpoint(folder)
+    return read_whole(folder, FILES, lambda parts: zipped(parts, folder.name), os.O_NOFOLLOW)
+
+
+def zipped(parts: Parts, name: str) -> bytes:
+    packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name in FILES:
-            if (file := folder / name).is_file() and not file.is_symlink():
-                about = zipfile.ZipInfo(f"{folder.name}/{name}", DAWN)
-                about.external_attr = 0o644 << 16
-                archive.writestr(about, file.read_bytes())
+        for file, held in parts.items():
+            about = zipfile.ZipInfo(f"{name}/{file}", DAWN)
+            about.external_attr = 0o644 << 16
+            archive.writestr(about, held.content)
     return packed.getvalue()
 
 
@@ -90,16 +97,40 @@ def rename(folder: str | Path, name: str) -> Path:
 def remove(folder: str | Path) -> None:
     """Remove the checkpoint: for all readers at once, even where the process dies half-way."""
     folder = must_be_checkpoint(folder)
-    grave = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", dir=folder.parent))
-    folder.rename(grave / "removed")
-    sync(folder.parent)
-    shutil.rmtree(grave, ignore_errors=True)
+    with hidden.beside(folder) as grave:
+        folder.rename(grave / REMOVED)
+        sync(folder.parent)
+
+
+def sweep(root: str | Path) -> None:
+    """Remove the hidden folders that saves, copies and removals left under `root` when they were killed.
+
+    Only those that hold nothing but what a checkpoint may hold: a hidden folder may also be somebody else's.
+    """
+    for folder in Path(root).glob(".*"):
+        with suppress(FileNotFoundError):  # whoever sweeps too was faster
+            if hidden.is_left(folder) and all(map(is_part, folder.iterdir())):
+                hidden.drop(folder)
+
+
+def is_part(file: Path) -> bool:
+    """Whether a checkpoint in the making, or one being removed, may hold it."""
+    known = (*FILES, *FOLDERS, REMOVED)
+    return file.name in known or is_report(file) or any(file.name.startswith(f".{name}.") for name in FILES)
+
+
+def is_report(file: Path) -> bool:
+    return bool(re.fullmatch(r"health-[a-z]+-\d+\.json", file.name))
 
 
 def size(folder: str | Path) -> int:
-    """How many bytes its files have."""
+    """How many bytes its files have, but for what a writer that was killed has left there."""
     with os.scandir(folder) as found:
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in found if entry.is_file(follow_symlinks=False))
+        return sum(
+            entry.stat(follow_symlinks=False).st_size
+            for entry in found
+            if entry.is_file(follow_symlinks=False) and not entry.name.startswith(".")
+        )
 
 
 def must_be_checkpoint(folder: str | Path) -> Path:

@@ -18,6 +18,7 @@ from torch.distributions import Distribution
 
 from vaecore.datasets import Dataset
 from vaecore.distributions import draw, is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.exact.joint import Joint
 from vaecore.runs import SNAPSHOTS
@@ -59,13 +60,13 @@ def read(file: Path) -> dict[str, Tensor]:
     return read_tensors(file)
 
 
+@in_eval_mode
 @torch.no_grad()
 def shot(vae: VAE, test: Dataset) -> dict[str, Tensor]:
     """All that is shown of `vae` as it is; torch's generator stays as it was."""
     devices = [vae.device] if vae.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        vae.eval()
         x = test.images[:SHOWN].to(vae.device)
         q = vae.posterior(x)
         taken = {

@@ -1,7 +1,6 @@
 """fit: stages of epochs, phases of a step; killed at any moment, it resumes from its last whole epoch."""
 
 import math
-import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,15 +8,20 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from vaecore import parallel
+from vaecore import diagnosis, parallel
 from vaecore.averaging import Average
 from vaecore.beginning import as_images, begin, check_batch, check_settings, pick_device
 from vaecore.datasets import Dataset
+from vaecore.inputs import images_of
 from vaecore.objectives import Batch
 from vaecore.parallel import Workers
-from vaecore.recipes import Phase, Recipe, Stage, find_recipe
+from vaecore.protocols import Plateau
+from vaecore.recipes import Phase, Recipe, Stage, find_recipe, is_short
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
+from vaecore.threads import threads_for
 from vaecore.vae import VAE
 
 
@@ -59,15 +63,17 @@ def fit(
 
     Returns:
         One event for each epoch, with train_elbo and valid_elbo in nats per image, and the validation's reconstruction
-        and kl, of which valid_elbo is the difference.
+        and kl, of which valid_elbo is the difference; and the best_epoch so far. A stage under a stand-in prior is
+        validated under it too, and its epochs are chosen among while there are no others.
 
     Raises:
         ValueError: for settings that cannot be; `Diverged` where the objective is no longer finite.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     grey, workers = getattr(train, "grey", None), parallel.current()
-    images, held_out = as_images(train) if grey is None else grey, None if valid is None else as_images(valid)
-    check_settings(vae, images, epochs, batch_size, learning_rate)
+    check_settings(vae, epochs, batch_size, learning_rate)
+    images = as_images(vae, train)
+    held_out = None if valid is None else images_of(vae, getattr(valid, "images", valid))
     check_batch(recipe, images, batch_size, workers.size)
     device = pick_device(device)
     say = on_event or (lambda event: None)
@@ -82,28 +88,38 @@ def fit(
     plan = planned(stages, epochs)
     factor = 1.0 if learning_rate is None else learning_rate / stages[0].learning_rate
     optimisers = make_optimisers(vae, stages)
-    average = None if recipe.averaging is None else Average(vae, recipe.averaging)
+    average = None if recipe.averaging is None else Average(vae, recipe.averaging, warmed=is_short(vae))
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings |= {"start": None if start is None else str(start) if isinstance(start, str | Path) else "a VAE"}
     settings |= {"config": vae.config, "recipe": recipe.name, "images": len(images)}
     settings |= {"dataset": getattr(train, "name", None)} | ({"processes": workers.size} if workers.size > 1 else {})
+    if held_out is None and any(stage.plateau for stage in stages):
+        raise ValueError("This protocol halves its rate where the validation ELBO rests: give `valid` images.")
     run = Run() if partial is None else resume(partial, vae, optimisers, settings, average)
-    with torch.random.fork_rng(devices=devices):
+    with threads_for(vae, batch_size), torch.random.fork_rng(devices=devices):
         for epoch in range(run.epoch, epochs):
             # Seeded by the epoch, so that a resumed run needs no generator's state.
             torch.manual_seed(seed * 1_000_003 + epoch)
             clock, stage = time.perf_counter(), plan[epoch]
-            rates = {"learning_rate": stage.learning_rate * factor, "batch_size": batch_size, "workers": workers}
+            rate = stage.learning_rate * factor
+            if stage.plateau is not None:
+                steps = epoch * -(-len(images) // batch_size)
+                rate = rested(stage.plateau, rate * stage.plateau.decay**steps, run, optimisers)
+                if rate is None:
+                    settings |= {"note": f"ended by its plateaus after {epoch} of {epochs} epochs"}
+                    break
+            rates = {"learning_rate": rate, "batch_size": batch_size, "workers": workers, "epochs": epochs}
             rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch, "average": average}
+            rates |= {"begun": start is not None}
             train_elbo = one_epoch(vae, images, stage, optimisers, rates, epoch, say)
             event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "train_elbo": train_elbo}
             # Without images held out, a few of the training ones still show weights that went astray in the last step.
             with averaged(average):
-                scores = validate(vae, images[:256] if held_out is None else held_out, epoch, rates)
+                scores = validate(vae, images[:256] if held_out is None else held_out, stage, epoch, rates)
                 event["valid_elbo"] = None if held_out is None else scores["elbo"]
                 event |= {name: scores[name] for name in ("reconstruction", "kl")}
                 event |= {"learning_rate": rates["learning_rate"], "seconds": time.perf_counter() - clock}
-                record(run, vae, event)
+                record(run, vae, event, plan)
                 say(event | {"event": "measured"})
             if partial is not None and workers.first:
                 keep(partial, run, vae, optimisers, settings, average)
@@ -115,6 +131,22 @@ def fit(
     if folder is not None and workers.first:
         finish(Path(folder), vae, run, settings | {"device": device.type}, last)
     return run.history
+
+
+def rested(plateau: Plateau, rate: float, run: Run, optimisers: dict) -> float | None:
+    """The rate of the next epoch, with a fresh Adam where it was halved just now; None where the training ends.
+
+    The history alone says it, so that a resumed run needs nothing more.
+    """
+    bounds = [event["valid_elbo"] for event in run.history]
+    halvings = plateau.halvings(bounds)
+    rate *= 0.5**halvings
+    if plateau.ends(halvings, rate):
+        return None
+    if halvings > plateau.halvings(bounds[:-1]):
+        for optimiser in optimisers.values():
+            optimiser.state.clear()
+    return rate
 
 
 def averaged(average: Average | None) -> AbstractContextManager:
@@ -160,10 +192,11 @@ def one_epoch(
     for step, batch in enumerate(batches):
         mine = workers.share(batch)
         x = images[mine].to(vae.device, non_blocking=True)
-        now = Batch(x.bernoulli() if rates["binarise"] else x, epoch * len(batches) + step, epoch)
+        x = x.bernoulli() if rates["binarise"] else x
+        now = Batch(x, epoch * len(batches) + step, epoch, rates["begun"], rates["epochs"])
         for k, phase in enumerate(stage.phases):
             optimiser = optimisers[id(stage), k]
-            optimiser.param_groups[0]["lr"] = rates["learning_rate"]
+            optimiser.param_groups[0]["lr"] = rates["learning_rate"] * stage.decay**step
             try:
                 settle(vae, phase, now, workers if step == 0 else Workers())
                 objective = phase.objective(vae, now)
@@ -171,16 +204,20 @@ def one_epoch(
                 # torch's distributions refuse weights that are no longer numbers; at first it is the images' fault.
                 if epoch == step == 0:
                     raise
-                raise diverged(epoch, rates, in_short(error)) from None
-            climb(objective * (len(mine) / len(batch)), phase, optimiser, workers)
+                raise diverged(vae, epoch, rates, diagnosis.cause(vae, x, stage.prior, error)) from None
+            # Of several processes each must leave at the same step: by the gradients, which all of them know.
+            if workers.size == 1 and not objective.isfinite():
+                raise diverged(vae, epoch, rates, diagnosis.cause(vae, x, stage.prior))
+            if not climb(objective * (len(mine) / len(batch)), phase, optimiser, workers):
+                raise diverged(vae, epoch, rates, diagnosis.cause_in_gradients(vae))
         if rates["average"] is not None:
-            rates["average"].follow()
+            rates["average"].follow(now.iteration)
         total += objective.detach() * len(mine)
         done = {"step": step + 1, "steps": len(batches), "epoch": epoch + 1, "objective": objective.detach()}
         say({"event": "step", **done})
     mean = float(workers.sum(total)) / sum(map(len, batches))
     if not math.isfinite(mean):
-        raise diverged(epoch, rates, f"the objective became {mean}")
+        raise diverged(vae, epoch, rates, f"the objective became {mean} in one of several processes")
     return mean
 
 
@@ -191,54 +228,59 @@ def settle(vae: VAE, phase: Phase, now: Batch, workers: Workers) -> None:
         workers.agree([*vae.parameters(), *vae.buffers()])
 
 
-def climb(objective: Tensor, phase: Phase, optimiser: torch.optim.Adam, workers: Workers) -> None:
-    """One step of a phase; the objective is this process' part of the mean over the batch."""
+def climb(objective: Tensor, phase: Phase, optimiser: torch.optim.Adam, workers: Workers) -> bool:
+    """One step of a phase, whose objective is this process' part of the mean over the batch; whether it could be taken:
+    not where a gradient is not finite."""
     optimiser.zero_grad()
     parameters = optimiser.param_groups[0]["params"]
     (-objective).backward(inputs=parameters)
     workers.sum_gradients(parameters)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = get_total_norm(gradients)
+    if not norm.isfinite() and not all(map(diagnosis.finite, gradients)):
+        return False
     if phase.clip is not None:
-        torch.nn.utils.clip_grad_norm_(parameters, phase.clip)
+        clip_grads_with_norm_(parameters, phase.clip, norm)
     optimiser.step()
     # The fused step leaves them at their old version, by which layouts of weights know that they are stale.
     torch.autograd.graph.increment_version(parameters)
+    return True
 
 
-def diverged(epoch: int, rates: dict, why: str) -> Diverged:
-    mend = f"A smaller learning rate than {rates['learning_rate']:g} usually mends it."
-    return Diverged(f"In epoch {epoch + 1} the training diverged. {mend} ({why})")
-
-
-def in_short(error: ValueError) -> str:
-    """torch's refusal of a distribution's parameter, without the tensor that it prints."""
-    found = re.match(r"Expected parameter (\w+) .* of distribution (\w+)", str(error))
-    return f"{found[1]} of a {found[2]} is no longer a number" if found else str(error).split(":")[0]
+def diverged(vae: VAE, epoch: int, rates: dict, why: str) -> Diverged:
+    mend = diagnosis.remedy(vae, rates["learning_rate"])
+    return Diverged(f"In epoch {epoch + 1} the training diverged: {why}.{mend}")
 
 
 @torch.no_grad()
-def mean_bound(vae: VAE, images: Tensor, workers: Workers) -> dict[str, float]:
-    """The mean ELBO and its two terms, one sample for each image, nats per image."""
+def mean_bound(vae: VAE, images: Tensor, workers: Workers, prior: Distribution | None = None) -> dict[str, float]:
+    """The mean ELBO under `prior`, else the VAE's own, and its two terms, one sample for each image, nats per image."""
     vae.eval()
-    pairs = [vae.bound(x.to(vae.device)) for x in workers.share(images).split(1024)]
+    pairs = [vae.bound(x.to(vae.device), p=prior) for x in workers.share(images).split(1024)]
     terms = torch.stack([torch.cat(term) for term in zip(*pairs, strict=True)]).double()
     sums = torch.stack([terms[0] - terms[1], *terms]).sum(1)
     means = workers.sum(sums) / len(images)
     return dict(zip(("elbo", "reconstruction", "kl"), means.tolist(), strict=True))
 
 
-def validate(vae: VAE, images: Tensor, epoch: int, rates: dict) -> dict[str, float]:
+def validate(vae: VAE, images: Tensor, stage: Stage, epoch: int, rates: dict) -> dict[str, float]:
     try:
-        means = mean_bound(vae, images, rates["workers"])
+        means = mean_bound(vae, images, rates["workers"], stage.prior)
     except ValueError as error:
-        raise diverged(epoch, rates, in_short(error)) from None
+        raise diverged(vae, epoch, rates, diagnosis.cause(vae, images, stage.prior, error)) from None
     if not all(map(math.isfinite, means.values())):
-        raise diverged(epoch, rates, f"the validation ELBO became {means['elbo']}")
+        raise diverged(vae, epoch, rates, diagnosis.cause(vae, images[:1024].to(vae.device), stage.prior))
     return means
 
 
-def record(run: Run, vae: VAE, event: Event) -> None:
+def record(run: Run, vae: VAE, event: Event, plan: list[Stage]) -> None:
+    """The best epoch is one of those that were validated under the same prior as this one."""
     run.history.append(event)
     run.epoch = event["epoch"]
-    scores = [past["valid_elbo"] for past in run.history if past["valid_elbo"] is not None]
+    comparable = [
+        past for past, stage in zip(run.history, plan, strict=False) if stage.prior is plan[run.epoch - 1].prior
+    ]
+    scores = [past["valid_elbo"] for past in comparable if past["valid_elbo"] is not None]
     if event["valid_elbo"] is None or event["valid_elbo"] >= max(scores):
         run.best, run.best_epoch = weights(vae), run.epoch
+    event["best_epoch"] = run.best_epoch

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 from vaecore.distributions import draw
+from vaecore.inputs import batch_of, points_of
 
 Refine = Callable[["VAE", Tensor, Distribution], Distribution]
 
@@ -37,15 +38,17 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x) for x with shape [B, C, H, W]."""
+        x = batch_of(self, x)
         q = self.encoder(x)
         return q if self.refine is None else self.refine(self, x, q)
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x|z) for z with shape [B, D]."""
-        return self.decoder(z)
+        return self.decoder(points_of(self, z))
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) with shape [*, B], for x [B, C, H, W] and z [*, B, D]."""
+        x = batch_of(self, x, self.decoder)
         xs = x.expand(*z.shape[:-1], *x.shape[1:]).reshape(-1, *x.shape[1:])
         return self.likelihood(z.reshape(-1, z.shape[-1])).log_prob(xs).reshape(z.shape[:-1])
 

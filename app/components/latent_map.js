@@ -128,10 +128,12 @@ function name(map, index) {
 
 // ---- where things are
 
+const NARROWEST = 60 // pixels: while a page is redrawn a canvas may be nearly nothing, and radii would be negative
+
 function show(map) {
   map.cloud = clouds.get(map.data.cloud)
   const width = map.root.clientWidth
-  if (!map.cloud || !width) return
+  if (!map.cloud || width < NARROWEST) return
   const [left, right, low, high] = map.cloud.ends
   const edge = { left: 26, right: 8, top: 8, bottom: 22 }
   const scale = (width - edge.left - edge.right) / (right - left)

@@ -73,7 +73,7 @@ function unmount(map) {
 
 function press(map, event) {
   const z = map.field && place(map, event)
-  if (z) choose(map, z)
+  if (z) choose(map, node(map, z).z)
 }
 
 function choose(map, z) {
@@ -104,10 +104,12 @@ function walk(map, event) {
 
 // ---- where things are
 
+const NARROWEST = 60 // pixels: while a page is redrawn a canvas may be nearly nothing, and radii would be negative
+
 function show(map) {
   map.field = fields.get(map.data.field)
   const width = map.root.clientWidth
-  if (!map.field || !width) return
+  if (!map.field || width < NARROWEST) return
   const [left, right, low, high] = map.field.frame
   const edge = { left: 30, right: 8, top: 8, bottom: 22 }
   const room = width - edge.left - edge.right
@@ -137,13 +139,23 @@ function place(map, event) {
   return x >= left && x <= right && y >= low && y <= high ? [x, y] : null
 }
 
-function words(map, [x, y]) {
-  const { frame, shape, numbers } = map.field
-  const [left, right, low, high] = frame
-  const row = Math.round(((x - left) / (right - left)) * (shape[0] - 1))
-  const column = Math.round(((y - low) / (high - low)) * (shape[1] - 1))
-  const at = row * shape[1] + column
-  const [q, p] = [numbers[at], numbers[at + shape[0] * shape[1]]]
+// The node of the field that is nearest to z: numbers are known there, so that is also the z that a press chooses.
+function node(map, [x, y]) {
+  const [left, right, low, high] = map.field.frame
+  const [rows, columns] = map.field.shape.map((count) => count - 1)
+  const row = Math.round(((x - left) / (right - left)) * rows)
+  const column = Math.round(((y - low) / (high - low)) * columns)
+  const z = [left + ((right - left) * row) / rows, low + ((high - low) * column) / columns]
+  return { at: row * (columns + 1) + column, z }
+}
+
+function words(map, there) {
+  const { shape, numbers } = map.field
+  const { at, z } = node(map, there)
+  // At the chosen z they are the panel's own.
+  const own = near(z, map.data.chosen) || near(there, map.data.chosen)
+  const [x, y] = own ? map.data.chosen : z
+  const [q, p] = own ? map.data.log : [numbers[at], numbers[at + shape[0] * shape[1]]]
   const nats = (value) => value.toFixed(1).replace("-", "\u2212")
   return [
     `z = (${x.toFixed(2)}, ${y.toFixed(2)})`,

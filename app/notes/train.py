@@ -26,7 +26,8 @@ NOTES = (
         r"\mathbb E_q[\log p(x|z)] - \mathrm{KL}(q(z|x)\,\|\,p(z))",
         KINGMA,
         "vaecore.training.mean_bound",
-        "One sample an image. The checkpoint keeps the epoch with the highest held-out ELBO.",
+        "One sample an image. The checkpoint keeps the epoch with the highest held-out ELBO. Where a first stage "
+        "trains under N(0, I), before a learned prior's, it is held out under N(0, I) too, and not chosen from.",
         "torch.stack([terms[0] - terms[1], *terms])",
         ("train_parts",),
     ),

@@ -45,7 +45,8 @@ with panels.sentences():
     usable = learned_choice.prepared([checkpoint, *guests], view, colour)
     names = panels.labels(usable)
     if usable:
-        learned_page.maps(usable, names, view, colour)
+        with panels.sentences():  # what has no map still has numbers and pictures
+            learned_page.maps(usable, names, view, colour)
         learned_tables.clusters(usable, names)
         learned_tables.probes(usable, names)
         learned_pictures.triplets(usable, names)

@@ -148,12 +148,12 @@ def map_point(visit: Visit, across: float, down: float) -> tuple[float, float]:
 def test_a_click_changes_everything_and_its_link_shows_the_same(address: str, browser: "Browser") -> None:
     visit = Visit(browser, f"{address}/posterior?checkpoint=small&image=0")
     numbers, contours = visit.numbers, visit.contours
-    visit.page.locator(".map canvas").first.wait_for()
+    visit.page.locator(".map canvas").first.wait_for(timeout=PATIENCE)
     visit.page.mouse.click(*map_point(visit, 0.55, 0.45))
     index = visit.settled("0")
     assert visit.numbers != numbers
     assert visit.contours != contours
-    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}")
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}", timeout=PATIENCE)
 
     other = Visit(browser, visit.page.url)
     assert other.settled("") == index
@@ -186,13 +186,13 @@ def test_guests_come_and_go_with_the_link(address: str, browser: "Browser") -> N
     assert rows.count() == 2
     visit.page.locator(".strip button").nth(3).click()
     index = visit.settled("0")
-    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d")
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d", timeout=PATIENCE)
     visit.page.get_by_role("link", name="VAEscope").click()
-    visit.page.wait_for_url(f"{address}/")
+    visit.page.wait_for_url(f"{address}/", timeout=PATIENCE)
     visit.page.get_by_role("link", name="How wrong is the encoder?").first.click()
-    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d")
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}&with=digits-vae-2d", timeout=PATIENCE)
     visit.page.get_by_label("Clear all").click()
-    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}")
+    visit.page.wait_for_url(f"**/posterior?checkpoint=small&image={index}", timeout=PATIENCE)
     rows.first.wait_for(state="detached")
     assert visit.complaints == []
 

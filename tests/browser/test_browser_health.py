@@ -39,7 +39,7 @@ def opened(browser: "Browser", url: str, **screen: object) -> tuple["Page", list
 
 def whole(page: "Page") -> None:
     """Wait for the end of the measurement."""
-    page.get_by_text("Being measured.").wait_for(state="detached", timeout=2 * PATIENCE)
+    page.get_by_text("Not complete.").wait_for(state="detached", timeout=2 * PATIENCE)
     page.get_by_role("rowheader", name="low posterior share").wait_for(timeout=PATIENCE)
 
 
@@ -50,7 +50,8 @@ def test_it_is_measured_stopped_gone_on_with_kept_and_downloaded(
 ) -> None:
     page, complaints = opened(browser, f"{address}/health?checkpoint=trained")
     page.get_by_role("rowheader", name="ELBO", exact=True).wait_for(timeout=PATIENCE)
-    assert "Being measured. So far:" in page.locator(".health .answer").inner_text()
+    assert "Not complete. So far:" in page.locator(".health .answer").inner_text()
+    page.get_by_role("button", name="Measure it").click(timeout=PATIENCE)
     page.get_by_role("button", name="Stop").click(timeout=PATIENCE)
     page.get_by_role("button", name="Go on").click(timeout=PATIENCE)
     whole(page)
@@ -116,6 +117,7 @@ def test_a_checkpoint_is_dropped_and_opens_here(address: str, browser: "Browser"
     take.click(timeout=PATIENCE)
     page.wait_for_url(f"**/health?checkpoint={NAME}*", timeout=PATIENCE)
     page.locator(".health .answer").filter(has_text=NAME).wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Measure it").click(timeout=PATIENCE)
     whole(page)
     page.get_by_role("link", name="Its card").click()
     page.wait_for_url(f"**/checkpoints?checkpoint={NAME}*", timeout=PATIENCE)

@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 OnEvent = Callable[[dict], None] | None
@@ -58,13 +60,14 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     return torch.cat(found) * math.log(2) - math.log(len(loc))
 
 
+@in_eval_mode
 @torch.no_grad()
 def log_aggregate_of(vae: VAE, z: Tensor, images: Tensor, on_event: OnEvent = None) -> Tensor:
     """log 1/N sum_i q(z|x_i) for z [M, D] and images [N, C, H, W], whatever q is: [M] nats, float64.
 
     Diagonal Gaussians go by `log_aggregate`; of any other q the density of each pair is asked, which is slow.
     """
-    must_be_images(images)
+    images = images_of(vae, images)
     if is_diagonal(vae.posterior(images[:1].to(vae.device))):
         return log_aggregate(z, *(part.to(z.device) for part in encode(vae, images)), on_event)
     z, parts = z.to(next(vae.parameters())), images.split(BLOCK)
@@ -85,10 +88,11 @@ def log_densities(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return exponents * math.log(2)
 
 
+@in_eval_mode
 @torch.no_grad()
 def log_densities_of(vae: VAE, z: Tensor, images: Tensor) -> Tensor:
     """log q(z|x_i) of each pair, [M, N] nats, float64, for a few points z [M, D] and any q."""
-    must_be_images(images)
+    images = images_of(vae, images)
     if is_diagonal(vae.posterior(images[:1].to(vae.device))):
         return log_densities(z, *(part.to(z.device) for part in encode(vae, images)))
     z = z.to(next(vae.parameters()))

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of, must_be_images
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.vae import VAE
 
 CHUNK = 500  # images encoded at once
@@ -44,6 +45,7 @@ class MarginalKL:
         return self.avg_kl - self.cap
 
 
+@in_eval_mode
 @torch.no_grad()
 def marginal_kl(
     vae: VAE,

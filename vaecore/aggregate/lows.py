@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of
+from vaecore.eval_mode import in_eval_mode
 from vaecore.vae import VAE
 
 PORTION = 100  # samples judged together
@@ -30,6 +31,7 @@ class Judgement:
     means: Tensor  # [K, C, H, W], E[x|z]
 
 
+@in_eval_mode
 @torch.no_grad()
 def low_posterior(
     vae: VAE,
@@ -60,6 +62,7 @@ def low_posterior(
     return LowSamples(z[order[:keep]], log_q[:keep], log_q)
 
 
+@in_eval_mode
 @torch.no_grad()
 def judge(vae: VAE, z: Tensor, images: Tensor | None = None, samples: int = 16, *, seed: int = 0) -> Judgement:
     """log p(z), one x ~ p(x|z) for each z, its ELBO under the same VAE, and the decoder's means.

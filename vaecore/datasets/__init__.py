@@ -29,8 +29,10 @@ __all__ = [
 ]
 
 
-def load_dataset(name: str, split: str = "train", root: Folder = None, download: bool = False) -> Dataset:
-    """One split of a data set; a set without a `valid` of its own gives a fixed tenth of its `train` for it.
+def load_dataset(
+    name: str, split: str = "train", root: Folder = None, download: bool = False, valid: int | None = None
+) -> Dataset:
+    """One split of a data set; one without a `valid` of its own gives `valid` fixed images of its `train`, or a tenth.
 
     `root` is the data folder (see `data_folder`); with `download`, missing files are fetched into it. A set called
     dynamic_X has the pixels of X drawn once, the same at every load; `Dataset.binarised` draws others. The test images
@@ -40,13 +42,17 @@ def load_dataset(name: str, split: str = "train", root: Folder = None, download:
     check_known("data set", name, NAMES)
     check_known("split", split, SPLITS)
     if name.startswith(DYNAMIC):
-        grey = load_dataset(name.removeprefix(DYNAMIC), split, root, download)
+        grey = load_dataset(name.removeprefix(DYNAMIC), split, root, download, valid)
         return replace(grey, name=name, grey=grey.images).binarised(SPLITS.index(split))
     own = FORMS[name][0].files if name in FORMS else ("train", "test")
     part = split if split in own else "train"
     (pixels, *labels), note = (_digits(part), "") if name == "digits" else read(name, part, root, download)
     # The choice comes before the conversion, so that there is one float copy, and only of what is wanted.
-    keep = _tenth(len(pixels), split) if part == "train" and "valid" not in own else _fair(name, part, len(pixels))
+    keep = (
+        _held_out(len(pixels), split, valid)
+        if part == "train" and "valid" not in own
+        else _fair(name, part, len(pixels))
+    )
     images = pixels[keep, None] / np.float32(255 if pixels.dtype == np.uint8 else 1)
     found = torch.from_numpy(labels[0][keep].astype(np.int64)) if labels else None
     return Dataset(name, split, torch.from_numpy(images), found, note=note)
@@ -71,10 +77,13 @@ def _digits(part: str) -> tuple[np.ndarray, np.ndarray]:
     return (digits.images[keep] / 16).astype(np.float32), digits.target[keep]
 
 
-def _tenth(count: int, split: str) -> np.ndarray:
-    """Indices, in file order, of the tenth of `count` images that is `valid`, or of the rest."""
+def _held_out(count: int, split: str, valid: int | None = None) -> np.ndarray:
+    """Indices, in file order, of the images of `count` that are `valid`, a tenth by default, or of the rest."""
+    most = count // 10 if valid is None else valid
+    if valid is not None and not 0 < valid < count:
+        raise ValueError(f"valid is {valid}; it must be from 1 to {count - 1:,}, so that there are images to train on.")
     order = np.random.default_rng(0).permutation(count)
-    return np.sort(order[: count // 10] if split == "valid" else order[count // 10 :])
+    return np.sort(order[:most] if split == "valid" else order[most:])
 
 
 def _fair(name: str, part: str, count: int) -> np.ndarray | slice:

@@ -4,7 +4,7 @@ The parts: parts (which images), plane (PCA), neighbours (t-SNE and UMAP), kept 
 """
 
 from vaecore.embedding.kept import Settings, embed_checkpoints, kept, name
-from vaecore.embedding.neighbours import EPOCHS, FEWEST, ITERATIONS, METHODS, MOST, embed
+from vaecore.embedding.neighbours import EPOCHS, FEWEST, ITERATIONS, METHODS, MOST, check, embed
 from vaecore.embedding.parts import SPLITS, gather, stratified
 from vaecore.embedding.plane import pca
 
@@ -16,6 +16,7 @@ __all__ = [
     "MOST",
     "SPLITS",
     "Settings",
+    "check",
     "embed",
     "embed_checkpoints",
     "gather",

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaecore.checkpoints import load, read_config, read_kept, write_kept
+from vaecore.checkpoints import load, read, read_kept, write_kept
 from vaecore.datasets import Dataset
-from vaecore.embedding.neighbours import FEWEST, METHODS, MOST, embed
+from vaecore.embedding.neighbours import FEWEST, METHODS, MOST, check, embed
 from vaecore.embedding.parts import gather, stratified
 from vaecore.learned import codes
+from vaecore.text import counted
 
 
 class Settings(NamedTuple):
@@ -32,38 +33,52 @@ def embed_checkpoints(
 ) -> list[Path]:
     """Embed the codes of one checkpoint after another, and keep each map; the files, fewer where `stop` ended it.
 
-    The codes are means of q(z|x) of what `gather` gives. Everything that can be refused is refused before the work.
+    The codes are means of q(z|x) of what `gather` gives. Everything that can be refused is refused before the first
+    map: one checkpoint whose codes have none costs no other its map half-way.
     """
     if settings.method not in METHODS:
         raise ValueError(f"method is {settings.method!r}; it must be one of {', '.join(METHODS)}.")
     if not FEWEST <= settings.points <= MOST:
         raise ValueError(f"points is {settings.points}; it must be from {FEWEST} to {MOST:,}.")
     sets = [embeddable(folder, settings, root) for folder in folders]
+    work = [coded(folder, *data, settings) for folder, data in zip(folders, sets, strict=True)]
     files = []
-    for place, (folder, data) in enumerate(zip(folders, sets, strict=True)):
+    for place, (folder, (_, digest), (rows, found)) in enumerate(zip(folders, sets, work, strict=True)):
 
         def report(event: dict, before: int = place) -> None:
             if on_event:
                 steps = event["steps"]
                 on_event(event | {"step": before * steps + event["step"], "steps": len(sets) * steps})
 
-        rows = stratified(len(data), settings.points, settings.seed, data.labels)
-        found = codes(load(folder), data.images[rows], batch=256)
         places = None if stop() else embed(found, settings.method, settings.seed, report, stop)
         if places is None:
             break
-        files.append(write_kept(folder, name(settings), {"places": places, "rows": rows.to(torch.int32)}))
+        tensors = {"places": places, "rows": rows.to(torch.int32)}
+        files.append(write_kept(folder, name(settings), tensors, digest=digest))
     return files
 
 
-def embeddable(folder: str | Path, settings: Settings, root: str | Path | None) -> Dataset:
-    """The images of a checkpoint whose codes can be embedded; ValueError, with the reason, if they cannot."""
-    config = read_config(folder)
+def coded(folder: str | Path, data: Dataset, digest: str, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Which images are embedded, [n], and their codes [n, D]; ValueError where those have no map."""
+    rows = stratified(len(data), settings.points, settings.seed, data.labels)
+    found = codes(load(folder, digest=digest), data.images[rows], batch=256)
+    try:
+        check(found, settings.method, settings.seed)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+    return rows, found
+
+
+def embeddable(folder: str | Path, settings: Settings, root: str | Path | None) -> tuple[Dataset, str]:
+    """The images of a checkpoint whose codes can be embedded, and its digest; ValueError if they cannot, and why."""
+    found = read(folder)
+    config = found.config
     if config["dataset"] is None:
         raise ValueError(f"{folder} does not say which data set it was trained on, so it has no images to embed.")
     if config["latent_dim"] <= 2:
-        raise ValueError(f"The codes of {folder} have two dimensions: they are drawn as they are, not embedded.")
-    return gather(config["dataset"], settings.split, root)
+        size = counted(config["latent_dim"], "dimension")
+        raise ValueError(f"The codes of {folder} have {size}: they are drawn as they are, not embedded.")
+    return gather(config["dataset"], settings.split, root), found.digest
 
 
 def name(settings: Settings) -> str:
@@ -71,9 +86,9 @@ def name(settings: Settings) -> str:
     return "embeddings/{}-{}-{}-{}".format(*settings)
 
 
-def kept(folder: str | Path, settings: Settings, rows: Tensor) -> Tensor | None:
+def kept(folder: str | Path, settings: Settings, rows: Tensor, *, digest: str = "") -> Tensor | None:
     """The places [n, 2] that were kept for these weights and these rows [n]; None if there are none, or of others."""
-    found = read_kept(folder, name(settings))
+    found = read_kept(folder, name(settings), digest=digest)
     places, there = found.get("places"), found.get("rows")
     if places is None or there is None or not torch.equal(there.long(), rows.long()):
         return None

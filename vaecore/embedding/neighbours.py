@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaecore.distinct import SAFE, must_differ
+from vaecore.inputs import array_of
+
 METHODS = ("tsne", "umap")
 FEWEST, MOST = 50, 10_000  # points
+NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 NEIGHBOURS, PERPLEXITY, ITERATIONS, EPOCHS = 15, 30.0, 1000, 500
 STEPS = {"tsne": ITERATIONS, "umap": EPOCHS}
 
@@ -25,22 +29,42 @@ def embed(
 ) -> Tensor | None:
     """Places [N, 2] of codes [N, D] by t-SNE (van der Maaten & Hinton 2008) or UMAP (McInnes et al. 2018).
 
-    On one core, so that the same seed gives the same places however many there are.
+    On one core, so that the same seed gives the same places however many there are. Equal codes have one place: they
+    are embedded once, for UMAP would spread them and t-SNE push them apart.
 
     Args:
         method: tsne (PCA to begin with, perplexity 30, 1000 iterations) or umap (15 neighbours, 500 epochs).
         on_event: called with {"event": "step", "step": k, "steps": n} as it goes on.
         stop: asked as often; once it is true, the result is None.
+
+    Raises ValueError for codes that have no map: two-dimensional, not finite, or fewer than 50 different ones.
     """
+    codes = torch.from_numpy(array_of(codes))
     check(codes, method, seed)
-    values, report = codes.float().numpy(), on_event or (lambda event: None)
+    values, back = distinct(codes)
+    report = on_event or (lambda event: None)
     report({"event": "step", "step": 1, "steps": STEPS[method]})  # neighbours come first, and take their time
     try:
         places = (tsne if method == "tsne" else umap)(values, seed, report, stop)
     except Stopped:
         return None
     report({"event": "step", "step": STEPS[method], "steps": STEPS[method]})  # t-SNE may have settled early
-    return torch.from_numpy(np.asarray(places, np.float32))
+    return torch.from_numpy(np.asarray(places, np.float32)[back])
+
+
+def distinct(codes: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones of codes [N, D], in their order, float32 [M, D], and which of them each code is, [N]."""
+    values = codes.double().numpy()
+    # Neither map depends on the unit of the codes, and the squares of huge and tiny ones are infinite or zero.
+    reach = np.abs(values - values.mean(0)).max()
+    if not 1 / SAFE < reach < SAFE:
+        values = (values - values.mean(0)) / reach
+    values = values.astype(np.float32)
+    _, first, back = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    standing = np.empty_like(order)
+    standing[order] = np.arange(len(order))
+    return values[first[order]], standing[back.reshape(-1)]
 
 
 def check(codes: Tensor, method: str, seed: int) -> None:
@@ -49,9 +73,10 @@ def check(codes: Tensor, method: str, seed: int) -> None:
     if codes.ndim != 2 or not FEWEST <= len(codes) <= MOST:
         raise ValueError(f"codes have shape {list(codes.shape)}; it must be [N, D], N from {FEWEST} to {MOST:,}.")
     if codes.shape[1] <= 2:
-        raise ValueError("Codes of two dimensions are a map already: they are drawn as they are, not embedded.")
+        raise ValueError("Codes of one or two dimensions are a map already: they are drawn as they are, not embedded.")
     if not codes.isfinite().all():
         raise ValueError("Some codes are not finite numbers, so they have no place in a map.")
+    must_differ(codes.numpy(), NAMES[method], FEWEST)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2**32 - 1.")
 

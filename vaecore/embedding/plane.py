@@ -11,7 +11,8 @@ def pca(codes: Tensor) -> tuple[Tensor, Tensor]:
     """
     if codes.ndim != 2 or codes.shape[1] < 2 or len(codes) < 2:
         raise ValueError(f"codes have shape {list(codes.shape)}; it must be [N, D], with N and D at least 2.")
-    centred = codes.double() - codes.double().mean(0)
+    centred = codes.double() - codes[0].double()  # equal codes are exactly zero, and no rounding has a direction
+    centred -= centred.mean(0)
     values, vectors = torch.linalg.eigh(centred.T @ centred)
     axes = vectors[:, -2:].flip(1)
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()

@@ -8,12 +8,15 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.exact.overview import Overview
 from vaecore.exact.patches import lattice, shifts
 from vaecore.exact.posterior import TOLERANCE, TruePosterior, centre, true_posterior
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 
+@in_eval_mode
 def best_gaussian(vae: VAE, x: Tensor, overview: Overview | None = None) -> Distribution:
     """The diagonal Gaussian nearest in KL(q || p(z|x)) for each x [B, C, H, W]: batch_shape [B]."""
     return split_gap(vae, x, overview).best
@@ -130,9 +133,11 @@ class Gap:
         return self.posterior.modes
 
 
+@in_eval_mode
 @torch.no_grad()
 def split_gap(vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE) -> Gap:
     """The exact gap of each image x [B, C, H, W] and its two parts, none of them negative."""
+    x = images_of(vae, x)
     posterior = true_posterior(vae, x, overview, tolerance)
     q = vae.posterior(x.to(posterior.overview.z))
     total, gap_error = posterior.divergence(q)

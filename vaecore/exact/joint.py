@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vaecore.eval_mode import eval_mode
 from vaecore.vae import VAE
 
 CHUNK = 512  # decodes at once: what runs fastest on a CPU
@@ -25,7 +26,8 @@ class Joint:
         flat = z[wanted].reshape(-1, 2).to(self.x)
         if len(flat):
             pieces = zip(flat.split(CHUNK), owner.split(CHUNK), strict=True)
-            found = torch.cat([self.vae.log_joint(self.x[i], z) for z, i in pieces])
+            with eval_mode(self.vae):
+                found = torch.cat([self.vae.log_joint(self.x[i], z) for z, i in pieces])
             # A likelihood of bounded support, or a decoder that overflows, says that z is impossible.
             values[wanted] = found.double().nan_to_num(nan=-torch.inf, neginf=-torch.inf).reshape(-1, z.shape[2])
         return values

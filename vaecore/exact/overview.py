@@ -7,13 +7,17 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal
 from torch.nn.functional import max_pool2d, softplus
 
+from vaecore.eval_mode import eval_mode
 from vaecore.exact.joint import CHUNK, Joint
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 
 def must_be_flat(vae: VAE) -> None:
     if (shape := tuple(vae.prior().event_shape)) != (2,):
-        raise ValueError(f"The exact posterior needs a 2-D latent space; this VAE's has {math.prod(shape)} dimensions.")
+        raise ValueError(
+            f"The exact posterior needs a 2-D latent space; this VAE's has {counted(math.prod(shape), 'dimension')}."
+        )
 
 
 class Overview:
@@ -25,6 +29,10 @@ class Overview:
     @torch.no_grad()
     def __init__(self, vae: VAE, codes: Tensor | None = None, size: int = 200) -> None:
         must_be_flat(vae)
+        with eval_mode(vae):
+            self.look(vae, codes, size)
+
+    def look(self, vae: VAE, codes: Tensor | None, size: int) -> None:
         prior = vae.prior()
         reach = prior.mean + 4 * torch.stack([-prior.stddev, prior.stddev])
         if codes is not None:

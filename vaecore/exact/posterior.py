@@ -8,11 +8,13 @@ from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily, MultivariateNormal, Transform, TransformedDistribution
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import eval_mode, in_eval_mode
 from vaecore.exact.joint import Joint
 from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.exact.valleys import separated
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 TOLERANCE = 0.006  # nats of log p(x), within which the lattice's copies shall agree: the error is then well under 0.01
@@ -107,6 +109,10 @@ class TruePosterior:
         if q.batch_shape != self.log_evidence.shape or q.event_shape != (2,):
             shapes = f"batch_shape {list(q.batch_shape)} and event_shape {list(q.event_shape)}"
             raise ValueError(f"q has {shapes}; it needs [{len(self.log_evidence)}] and [2], one for each image.")
+        with eval_mode(self.joint.vae):
+            return self.integrated(q, rows)
+
+    def integrated(self, q: Distribution, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         # A flow is integrated over its base, whose mass is known to lie where it says, and sent forward.
         base, steps = (q.base_dist, q.transforms) if isinstance(q, TransformedDistribution) else (q, [])
         log_q = LogDensity(base, self.overview.z)
@@ -202,6 +208,7 @@ def where(q: Distribution, log_q: LogDensity, overview: Overview) -> Peaks:
     return peaks
 
 
+@in_eval_mode
 def true_posterior(
     vae: VAE, x: Tensor, overview: Overview | None = None, tolerance: float = TOLERANCE
 ) -> TruePosterior:
@@ -211,8 +218,7 @@ def true_posterior(
     of log p(x), takes fewer decodes where a posterior is rough; what it costs stands in `error`.
     """
     must_be_flat(vae)
-    if x.ndim != 4 or not len(x):
-        raise ValueError(f"x has shape {list(x.shape)}; it must be [B, C, H, W] with at least one image.")
+    x = images_of(vae, x)
     with torch.no_grad():
         overview = overview or Overview(vae, centre(vae.posterior(x)))
     return TruePosterior(vae, x.to(overview.z), overview, tolerance)

@@ -32,11 +32,15 @@ def files(folder: str | Path, key: str, seed: int, split: str) -> tuple[Path, Pa
     return Path(folder) / name(seed, split), cache() / "health" / f"{key}-{name(seed, split)}"
 
 
-def keep(folder: str | Path, found: Found, split: str = "test") -> Path:
-    """Keep a report beside its weights, or in the user's cache if that is read-only."""
-    key = checkpoints.digest(folder)
+def keep(folder: str | Path, found: Found, split: str = "test", key: str = "") -> Path:
+    """Keep a report beside its weights, or in the user's cache if that is read-only or holds others by now.
+
+    `key` is the digest of the weights that were measured; without it they are those of the folder.
+    """
+    there = checkpoints.digest(folder)
+    key = key or there
     beside, cached = files(folder, key, found["seed"], split)
-    file = beside if os.access(folder, os.W_OK) else cached
+    file = beside if key == there and os.access(folder, os.W_OK) else cached
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"digest": key, "split": split, **found})
     return file

@@ -36,9 +36,7 @@ def encoded_once(vae: VAE, x: Tensor) -> tuple[VAE, Tensor]:
     if not is_diagonal(vae.posterior(x[:1])):
         return vae, x
     loc, scale = (part.to(x.device) for part in evaluation.encode(vae, x, BATCH))
-    return VAE(vae.prior, Remembered(loc, scale), vae.decoder), torch.arange(len(x), device=x.device)[
-        :, None, None, None
-    ]
+    return VAE(vae.prior, Remembered(loc, scale), vae.decoder), torch.arange(len(x)).to(x)[:, None, None, None]
 
 
 def bounds(vae: VAE, x: Tensor, samples: int) -> Iterator[dict[str, Tensor]]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.health import measures
 from vaecore.health.measures import Found
 from vaecore.health.sizes import Sizes, first_sizes, sizes_for
@@ -17,6 +18,7 @@ from vaecore.vae import VAE
 VERSION = 2  # of what is measured and how: what was kept under another is measured again
 
 
+@in_eval_mode
 @torch.no_grad()
 def report(
     vae: VAE,
@@ -78,6 +80,7 @@ def advance(work: Work, found: Found, stages: tuple[str, ...]) -> Iterator[tuple
         yield step, found, True
 
 
+@in_eval_mode
 def first(vae: VAE, images: Tensor, seed: int = 0) -> Found:
     """The bounds of a few images: what there is within a second."""
     return report(vae, images, seed, first_sizes(sizes_for(vae, images)), stages=("bounds",))

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.vae import VAE
 
 
@@ -35,6 +36,7 @@ def first_sizes(sizes: Sizes) -> Sizes:
     return replace(sizes, images=max(4, sizes.images // 5), samples=max(2, sizes.samples // 10))
 
 
+@in_eval_mode
 @torch.no_grad()
 def sizes_for(vae: VAE, x: Tensor) -> Sizes:
     """Fewer images where p(x|z) goes pixel after pixel or q is no diagonal Gaussian; fewest where q is refined."""

@@ -4,6 +4,7 @@ A zip's list of contents alone can be made to fill the memory, so its place and 
 """
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
     must_be_small_zip(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            must_be_no_pickle(archive.namelist())
             wanted = [info for info in archive.infolist() if not (info.filename.endswith("/") or is_litter(info))]
             entries = {bare(info): info for info in wanted}
             must_fit(wanted)
@@ -45,10 +47,22 @@ def must_be_small_zip(content: bytes) -> None:
     if at < 0 or content[at : at + 4] != END:
         raise BadFile("This is no zip file, or one that is cut off or has a comment at its end.")
     if content[max(0, at - 20) :].startswith(LOCATOR):
+        # torch.save writes this form, however small: its list of names lies before the end.
+        must_be_no_pickle(re.findall(r"[\w-]+/data\.pkl", content[-LONGEST_LIST:].decode("latin-1")))
         raise BadFile("The zip is in the form for huge archives (zip64), which no checkpoint needs.")
     entries, listed = struct.unpack("<HI", content[at + 10 : at + 16])
     if entries > MOST_ENTRIES or listed > LONGEST_LIST:
         raise BadFile(f"The zip lists {entries:,} files in {listed:,} bytes; at most {MOST_ENTRIES} are taken.")
+
+
+def must_be_no_pickle(names: list[str]) -> None:
+    """BadFile for what `torch.save` writes: a folder in a zip with a pickle in it."""
+    if any(name.count("/") == 1 and name.endswith("/data.pkl") for name in names):
+        raise BadFile(
+            "This is a PyTorch file (.pt, .pth or .ckpt): a pickle in a zip. A pickle can run any program, so it is "
+            "not opened. Export encoder and decoder to ONNX, or build the VAE with vaecore and zip the folder that "
+            "vaecore.save writes."
+        )
 
 
 def is_litter(info: zipfile.ZipInfo) -> bool:

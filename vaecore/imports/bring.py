@@ -9,6 +9,7 @@ from vaecore.imports.keeping import Files, brought_config, held, keep, metrics, 
 from vaecore.imports.pythae import from_pythae
 from vaecore.onnx.pair import PAIR
 from vaecore.safefiles import BadFile
+from vaecore.text import a
 
 PYTHAE = "model_config.json"
 # What their readers would run as a program.
@@ -44,7 +45,7 @@ def from_folder(files: Files, root: str | Path, name: str = "") -> Path:
     config, said = brought_config(files["config.json"]), metrics(files)
     if (config["recipe"] == "onnx") != (names == PAIR):
         raise BadFile(
-            f"config.json says that this is a {config['recipe'][:60]}, and the files are {' and '.join(names)}."
+            f"config.json says that this is {a(config['recipe'][:60])}, and the files are {' and '.join(names)}."
         )
     if names == PAIR:
         return adopt(config, *(files[part] for part in PAIR), root, name, said)

@@ -10,11 +10,13 @@ from torch import Tensor
 from vaecore import recipes
 from vaecore.imports.keeping import keep, must_work
 from vaecore.onnx.graph import read_graph
-from vaecore.onnx.pair import PAIR, open_pair, port_of
+from vaecore.onnx.pair import PAIR, OnnxNet, open_pair, port_of
+from vaecore.onnx.request import Request
 from vaecore.safefiles import BadFile, Held
 from vaecore.vae import VAE
 
 TRIED = 3  # images at once, to see whether the rows of a batch are told apart
+TRIAL = 30.0  # seconds that all of the trial may take
 ROUNDING = 1e-3  # by which the same image may differ, relative to the largest number
 LARGEST_LOG_VARIANCE = 60.0
 
@@ -89,10 +91,13 @@ def from_onnx(
 
 def adopt(config: dict, encoder: bytes, decoder: bytes, root: str | Path, name: str, said: dict | None = None) -> Path:
     """Try the pair of a checked configuration, and keep it where it works."""
-    vae = open_pair(config, Held(PAIR[0], encoder), Held(PAIR[1], decoder))
+    vae, trial = open_pair(config, Held(PAIR[0], encoder), Held(PAIR[1], decoder)), Request(TRIAL)
+    vae.encoder.runner.request = lambda: trial
     try:
         must_fit(vae)
         must_work(vae)
+        must_bear_many(vae.encoder, torch.full((1, *vae.config["data_shape"]), 0.5))
+        must_bear_many(vae.decoder, torch.zeros(1, vae.config["latent_dim"]))
         return keep(vae, config["dataset"], root, name, said or {})
     finally:
         vae.encoder.runner.close()
@@ -119,6 +124,11 @@ def must_fit(vae: VAE) -> None:
             )
     for net, given, whole in ((vae.encoder, x, outputs), (vae.decoder, z, [pixels])):
         must_be_itself(PAIR[net.which], net.run(given[1:2]), [part[1:2] for part in whole])
+
+
+def must_bear_many(net: OnnxNet, one: Tensor) -> None:
+    """BadFile where as many rows as are given at once take too long, or too much memory: some cost grows with them."""
+    net.run(one.expand(net.rows, *one.shape[1:]))
 
 
 def must_be(what: str, found: Tensor, width: int) -> None:

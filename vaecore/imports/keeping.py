@@ -49,6 +49,7 @@ def keep(vae: VAE, dataset: str | None, root: str | Path, name: str, found: dict
     wanted, most = shelf.check_name(name) if name else usual, quota()
     root.mkdir(parents=True, exist_ok=True)
     with alone(root):
+        shelf.sweep(root)
         must_have_room(root, size_of(vae) * (2 if more.get("last") else 1), most)
         folder = root / shelf.free_name(root, wanted)
         return save(vae, folder, dataset=dataset, metrics={**found, "brought": True}, **more)
@@ -81,7 +82,7 @@ def size_of(vae: VAE) -> int:
 
 
 def must_have_room(root: Path, size: int, most: int) -> None:
-    sizes = {folder.name: weight(folder) for folder in root.iterdir() if folder.is_dir()}
+    sizes = {folder.name: weight(folder) for folder in root.glob("[!.]*") if folder.is_dir()}
     if (used := sum(sizes.values())) + size <= most:
         return
     largest = sorted(sizes, key=sizes.get, reverse=True)[:3]
@@ -95,7 +96,7 @@ def must_have_room(root: Path, size: int, most: int) -> None:
 
 def weight(folder: Path) -> int:
     """The bytes of all that lies in a folder, what was computed for it later too."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return sum(file.stat().st_size for file in folder.rglob("[!.]*") if file.is_file() and not file.is_symlink())
 
 
 @torch.no_grad()

@@ -13,15 +13,21 @@ Coded = tuple[np.ndarray, np.ndarray]  # codes [N, D] and labels [N]
 
 
 def clustered(train: Coded, test: Coded, count: int, protocol: Protocol, tick: Callable[[], None]) -> list[dict]:
-    """A row for each rule of labelling; every rule labels the same clusters."""
-    runs: dict[str, list[float]] = {rule: [] for rule in RULES}
+    """A row for each rule of labelling; every rule labels the same clusters. Where there are none, the reason."""
+    runs, reason = [], ""
     for seed in range(protocol.runs):
-        fit = kmeans(train[0], count, seed)
-        assigned = fit.predict(test[0])
-        for rule in RULES:
-            runs[rule].append(cluster_accuracy(assigned, label_clusters(fit, *train, rule), test[1]))
+        try:
+            fit = kmeans(train[0], count, seed)
+            assigned, labels = fit.predict(test[0]), [label_clusters(fit, *train, rule) for rule in RULES]
+            runs.append([cluster_accuracy(assigned, own, test[1]) for own in labels])
+        except ValueError as error:
+            reason = str(error)
         tick()
-    return [{"clusters": count, "rule": rule, **summary(values)} for rule, values in runs.items()]
+    columns = [[run[place] for run in runs] for place in range(len(RULES))]
+    return [
+        {"clusters": count, "rule": rule, **summary(column, reason)}
+        for rule, column in zip(RULES, columns, strict=True)
+    ]
 
 
 def probed(
@@ -32,21 +38,29 @@ def probed(
     protocol: Protocol,
     tick: Callable[[], None],
 ) -> dict:
-    """One probe with `count` labels, or all: the linear one's come from the `own` first codes, not from validation."""
+    """One probe with `count` labels, or all: the linear one's come from the `own` first codes, not from validation.
+
+    Where it cannot be trained, the reason stands in place of its numbers.
+    """
     (z, y), valid, test = sets
     there = min(own, len(y)) if kind == "linear" else len(y)
     wanted = there if count is None else count
     taken = min(wanted, protocol.svm_labels or wanted) if kind.startswith("svm") else wanted
     # All labels are one subset: of these probes only the linear one has randomness of its own.
     runs = protocol.runs if taken < there or kind == "linear" else 1
-    found = []
+    found, reason = [], ""
     for seed in range(runs):
         rows = labelled_subset(y[:there], taken, seed)
-        found.append(probe(kind, z[rows], y[rows], *test, seed, valid=valid))
+        try:
+            found.append(probe(kind, z[rows], y[rows], *test, seed, valid=valid))
+        except ValueError as error:
+            reason = str(error)
     tick()
-    return {"probe": kind, "labels": taken, "asked": "all" if count is None else count, **summary(found)}
+    return {"probe": kind, "labels": taken, "asked": "all" if count is None else count, **summary(found, reason)}
 
 
-def summary(runs: list[float]) -> dict:
-    """Mean and sample standard deviation of the runs; one run has none."""
+def summary(runs: list[float], reason: str = "") -> dict:
+    """Mean and sample standard deviation of the runs, of which one has none; the reason where a run could not be."""
+    if reason:
+        return {"mean": None, "std": None, "runs": [], "reason": reason}
     return {"mean": fmean(runs), "std": stdev(runs) if len(runs) > 1 else None, "runs": runs}

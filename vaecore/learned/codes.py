@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor
 
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 
+@in_eval_mode
 @torch.no_grad()
 def codes(vae: VAE, images: Tensor, draws: int = 0, seed: int = 0, batch: int = 1024) -> Tensor:
     """One code for each image [N, C, H, W]: [N, D] float32, on the CPU.
@@ -20,8 +23,7 @@ def codes(vae: VAE, images: Tensor, draws: int = 0, seed: int = 0, batch: int = 
     """
     if draws < 0 or batch < 1:
         raise ValueError(f"draws is {draws} and batch {batch}; draws must be at least 0, where 0 is q's mean, batch 1.")
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"images have shape {list(images.shape)}; it must be [N, C, H, W], with N at least 1.")
+    images = images_of(vae, images)
     if draws == 0:
         return encode(vae, images, batch)[0].float()
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from vaecore.distributions import is_diagonal
+from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import bounds
+from vaecore.inputs import images_of
 from vaecore.mutual import mean_pairwise, pairwise_kl, spread
 from vaecore.vae import VAE
 
@@ -39,6 +41,7 @@ class Evidence:
     elbo: float
 
 
+@in_eval_mode
 @torch.no_grad()
 def density(
     vae: VAE,
@@ -56,7 +59,7 @@ def density(
     if len(images) < 2 or samples < 1 or batch < 2:
         sizes = f"{len(images)} images, {samples} samples and batches of {batch}"
         raise ValueError(f"There are {sizes}; it needs at least 2 images, 1 sample and batches of 2.")
-    terms, pairs = [], []
+    images, terms, pairs = images_of(vae, images), [], []
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for x in images.split(batch):
@@ -79,6 +82,7 @@ def encoded(vae: VAE, x: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
     return torch.stack(vae.bound(x, samples, q)), torch.stack([q.mean, q.stddev]) if is_diagonal(q) else None
 
 
+@in_eval_mode
 def evidence(
     vae: VAE, images: Tensor, samples: int = 1024, seed: int = 0, tick: Callable[[], object] = lambda: None
 ) -> Evidence:
@@ -86,7 +90,7 @@ def evidence(
     found = []
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for x in images.split(PART):
+        for x in images_of(vae, images).split(PART):
             bound = bounds(vae, x.to(vae.device), samples, CHUNK)
             found.append(torch.stack([-bound.log_evidence, bound.elbo]).cpu())
             tick()

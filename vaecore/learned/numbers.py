@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaecore.datasets import Dataset
+from vaecore.eval_mode import in_eval_mode
 from vaecore.learned.accuracies import Coded, clustered, probed
 from vaecore.learned.codes import codes, thresholded
 from vaecore.learned.density import BATCH, SAMPLES, density, evidence
@@ -18,12 +19,14 @@ from vaecore.vae import VAE
 Event = Callable[[dict], None]
 
 
+@in_eval_mode
 def measure(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, on_event: Event | None = None) -> dict:
     """Tables 2, 4 and 5 of the paper for the "train", "valid" and "test" split of a data set, as one JSON-ready dict.
 
     Returns:
         "density": RE, KL, ELBO, MPD, STD, NLL; "clustering" and "probes": "rows" of accuracies, each with mean, std
-        and runs. Each of the three has its "protocol". Data without labels have no rows, and a sentence.
+        and runs, or, where the codes allow none, mean None and the "reason". Each of the three has its "protocol". Data
+        without labels have no rows, and a sentence.
 
     Raises ValueError, before any work, where there are too few images for what is asked.
     """
@@ -92,6 +95,7 @@ def density_numbers(vae: VAE, tests: list[Dataset], protocol: Protocol, tick: Ca
     }
 
 
+@in_eval_mode
 @torch.no_grad()
 def likelihood(vae: VAE) -> str:
     """Whether p(x|z) gives pixels probabilities, or densities, which may be over 1: the two must not be compared."""

@@ -84,15 +84,27 @@ def density_rows(found: dict) -> list[dict]:
 def clustering_rows(found: dict) -> list[dict]:
     rows: dict[str, dict] = {}
     for row in found["rows"]:
-        rows.setdefault(row["rule"], {"rule": row["rule"]})[f"K = {row['clusters']}"] = 100 * row["mean"]
+        own = rows.setdefault(row["rule"], {"rule": row["rule"]})
+        own |= {f"K = {row['clusters']}": percent(row)} | reason_of(row)
     return list(rows.values())
 
 
 def probe_rows(found: dict) -> list[dict]:
     if not found["rows"]:
         return []
-    cells = {f"{row['probe']} {row['asked']}": 100 * row["mean"] for row in found["rows"]}
+    cells = {f"{row['probe']} {row['asked']}": percent(row) for row in found["rows"]}
+    for row in found["rows"]:
+        cells |= reason_of(row)
     return [cells | {"labels in all": max(row["labels"] for row in found["rows"])}]
+
+
+def percent(row: dict) -> float | None:
+    return None if row["mean"] is None else 100 * row["mean"]
+
+
+def reason_of(row: dict) -> dict[str, str]:
+    """Why a row has no mean, as an entry of its table's row; nothing if it has one."""
+    return {"reason": row["reason"]} if row["mean"] is None else {}
 
 
 OURS = {"density": density_rows, "clustering": clustering_rows, "probes": probe_rows}

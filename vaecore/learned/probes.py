@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaecore.clusters import must_be_codes, must_be_labels
+from vaecore.distinct import SAFE, must_differ
+from vaecore.text import counted
 
 Labelled = tuple[ArrayLike, ArrayLike]  # codes [N, D] and labels [N]
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -28,16 +30,21 @@ def probe(
     kind: "knn", 10 neighbours weighted by 1 / distance; "linear", see `linear`, which alone uses `seed` and `valid`;
     "svm-linear" and "svm-rbf", scikit-learn's SVC with C = 1, gamma = 1 / D. SVC's time grows with the square of the
     training codes, to minutes for 60,000: hand over a `labelled_subset` where that is too long.
-    Raises ValueError for another kind, for labels all alike, and for fewer codes than KNN has neighbours.
+    Raises ValueError for another kind, for codes or labels all alike, and for fewer codes than KNN has neighbours.
     """
     if kind not in PROBES:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(PROBES)}.")
     z, test = must_be_codes(train_codes), must_be_codes(test_codes)
     y, truth = must_be_labels(train_labels, len(z)), must_be_labels(test_labels, len(test))
     if z.shape[1] != test.shape[1]:
-        raise ValueError(f"The training codes have {z.shape[1]} dimensions and the test codes {test.shape[1]}.")
+        raise ValueError(
+            f"The training codes have {counted(z.shape[1], 'dimension')} and the test codes {test.shape[1]}."
+        )
     if (y == y[0]).all():
         raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
+    must_differ(z, "a probe")
+    if (reach := np.abs(z).max()) > SAFE:
+        raise ValueError(f"The codes reach {reach:.3g}, where no probe learns: this encoder's means have gone astray.")
     if kind == "linear":
         others = must_be_codes(z if valid is None else valid[0])
         classify = linear(z, y, seed, (others, must_be_labels(y if valid is None else valid[1], len(others))))

@@ -41,12 +41,17 @@ class OnnxNet(nn.Module):
         """The weights are in the file: two graphs must not look alike."""
         return f"{('encoder', 'decoder')[self.which]} {self.digest}"
 
+    @property
+    def rows(self) -> int:
+        """How many are given to the graph at once."""
+        return self.batch or max(1, min(ROWS, NUMBERS // max(1, prod(self.shape))))
+
     def run(self, rows: Tensor) -> list[Tensor]:
         """All outputs for rows [B, ...], each [B, ...]."""
         if torch.is_grad_enabled() and rows.requires_grad:
             raise ValueError(NO_GRADIENT)
         x = rows.detach().cpu().float().reshape(-1, *self.shape).numpy()
-        size = self.batch or max(1, min(ROWS, NUMBERS // max(1, prod(self.shape))))
+        size = self.rows
         pieces = [self.portion(x[start : start + size], size) for start in range(0, len(x), size)]
         return [torch.from_numpy(np.concatenate(piece)).to(rows) for piece in zip(*pieces, strict=True)]
 

@@ -6,17 +6,21 @@ It reads from stdin and writes to stdout, numbers in network order:
     then       which of the two (1 byte), the input's number of dimensions (1), each (4), float32s
     answers    b"k", the number of outputs (1), each like an input; or b"e" and a sentence (4 bytes of length)
 
-Started as `python -m vaecore.onnx.worker MEGABYTES`, it ends when stdin does.
+Started as `python -m vaecore.onnx.worker MEGABYTES`, it ends when stdin does, in the midst of a computation too.
 """
 
+import os
 import resource
+import select
 import struct
 import sys
+import threading
 from typing import BinaryIO
 
 import numpy as np
 
 LARGEST = 1 << 28  # bytes of one array
+NICE = 5  # the pages of those who brought no pair come first
 
 
 def bounded(megabytes: int) -> None:
@@ -29,6 +33,14 @@ def bounded(megabytes: int) -> None:
     ):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard < 0 else min(most, hard),) * 2)
+
+
+def end_with(pipe: int) -> None:
+    """End as soon as nobody holds the other end: an owner that was killed closes it, and asks for nothing more."""
+    watched = select.poll()
+    watched.register(pipe, 0)  # that it was hung up is told without being asked for
+    watched.poll()
+    os._exit(0)
 
 
 def exactly(stream: BinaryIO, size: int) -> bytes:
@@ -80,6 +92,8 @@ def answer(out: BinaryIO, content: bytes | Exception) -> None:
 
 def main() -> None:
     bounded(int(sys.argv[1]))
+    os.nice(NICE)
+    threading.Thread(target=end_with, args=(sys.stdin.fileno(),), daemon=True).start()
     stream, out = sys.stdin.buffer, sys.stdout.buffer
     # The runtime raises kinds of its own, and a graph can bring any of them about.
     try:
