@@ -289,20 +289,16 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
         contents = shelf.read(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
-    config, metrics, digest = contents.config, contents.metrics, contents.digest
-    try:
-        label = recipes.label(config)
-    except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
-        label = config["recipe"]
+    config = contents.config
     return Checkpoint(
         path.name,
         path,
-        digest,
+        contents.digest,
         config["dataset"] or "",
         tuple(config["data_shape"]),
         config["latent_dim"],
-        label,
-        metrics,
+        recipes.label(config),
+        contents.metrics,
         recipe=config["recipe"],
     )
 

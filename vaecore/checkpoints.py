@@ -48,7 +48,7 @@ from vaecore.safefiles import (
 from vaecore.vae import VAE
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT, LONGEST_NAME = 1, 200
 CONFIG = {"format": int, "recipe": str, "data_shape": list, "latent_dim": int, "options": dict, "dataset": str | None}
 
 
@@ -97,8 +97,7 @@ def save(
             write_tensors(beside / "last.safetensors", last)
         for source in more:
             copy_into(beside, source)
-        write_json(beside / "metrics.json", {})
-        add_metrics(beside, **(metrics or {}))
+        write_metrics(beside, metrics or {})
         beside.chmod(0o755)
         beside.rename(folder)
     sync(folder.parent)
@@ -161,7 +160,7 @@ def read(folder: str | Path) -> Contents:
 
 
 def contents_of(parts: Parts) -> Contents:
-    return Contents(check_config(parts["config.json"]), read_json(parts["metrics.json"]), digest_of(parts))
+    return Contents(check_config(parts["config.json"]), checked_metrics(parts["metrics.json"]), digest_of(parts))
 
 
 def opened(parts: Parts, which: str) -> VAE:
@@ -213,7 +212,7 @@ def must_match(header: dict, expected: dict[str, tuple[int, ...]], file: File) -
 
 
 def read_config(folder: str | Path) -> dict:
-    """The contents of config.json, its keys and their types checked; `build` checks the values."""
+    """The contents of config.json: its keys, their types, and that there is such a recipe with such options."""
     return read_whole(folder, ("config.json",), lambda parts: check_config(parts["config.json"]))
 
 
@@ -225,24 +224,50 @@ def check_config(file: File) -> dict:
     for key, kind in CONFIG.items():
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
             raise BadFile(f"{file}: {key} is {repr(config[key])[:80]}, which is not of the right type.")
-    if config["dataset"] is not None and not config["dataset"].replace("_", "").isalnum():
+    if not is_name(config["dataset"]):
         raise BadFile(f"{file}: dataset is {config['dataset'][:80]!r}, which cannot be a data set's name.")
     if config["format"] != FORMAT:
         raise BadFile(f"{file} has format {repr(config['format'])[:20]}; this version reads format {FORMAT}.")
+    try:
+        shape = recipes.check_shape(config["data_shape"])
+        recipes.check_latent(config["latent_dim"])
+        recipes.resolve_options(recipes.find_recipe(config["recipe"]), shape, config["options"])
+    except ValueError as error:
+        raise BadFile(f"{file}: {str(error)[:300]}") from None
     return config
 
 
+def is_name(dataset: str | None) -> bool:
+    return dataset is None or (len(dataset) <= LONGEST_NAME and dataset.replace("_", "").isalnum())
+
+
 def read_metrics(folder: str | Path) -> dict:
-    """The contents of metrics.json."""
-    return read_whole(folder, ("metrics.json",), lambda parts: read_json(parts["metrics.json"]))
+    """The contents of metrics.json, every entry that has a meaning of its type."""
+    return read_whole(folder, ("metrics.json",), lambda parts: checked_metrics(parts["metrics.json"]))
+
+
+def checked_metrics(file: File) -> dict:
+    from vaecore.metrics import read_metrics as read  # where nothing foreign is read pydantic may be absent
+
+    return read(file)
 
 
 def add_metrics(folder: str | Path, /, digest: str = "", **entries: Any) -> None:  # noqa: ANN401
-    """Put entries into metrics.json and write the model card anew; Replaced where they are of another `digest`."""
-    folder = Path(folder)
-    found = whole(folder, lambda parts: read_json(parts["metrics.json"]), "metrics.json", digest=digest)
-    write_json(folder / "metrics.json", found | entries)
-    write_card(folder)
+    """Put entries into metrics.json and write the model card anew; Replaced where they are of another `digest`.
+
+    Raises ValueError, and writes nothing, where metrics.json would no longer be read.
+    """
+    from vaecore.metrics import check_metrics
+
+    found = whole(folder, lambda parts: checked_metrics(parts["metrics.json"]), "metrics.json", digest=digest)
+    write_metrics(folder, check_metrics(found | entries))
+
+
+def write_metrics(folder: str | Path, metrics: dict) -> None:
+    """Write metrics.json, which a checked reader gave or which was measured here, and the model card."""
+    text = whole(folder, lambda parts: card_of(parts, metrics))
+    write_json(Path(folder) / "metrics.json", metrics)
+    write_bytes(Path(folder) / "README.md", text.encode())
 
 
 def write_card(folder: str | Path) -> None:
@@ -252,11 +277,17 @@ def write_card(folder: str | Path) -> None:
 
 def card(folder: str | Path) -> str:
     """The model card, from what the folder says of itself."""
+    return whole(folder, lambda parts: card_of(parts, checked_metrics(parts["metrics.json"])), "metrics.json")
 
-    def written(parts: Parts) -> str:
-        return model_card(check_config(parts["config.json"]), read_json(parts["metrics.json"]), weights_in(parts))
 
-    return whole(folder, written, "metrics.json")
+def card_of(parts: Parts, metrics: dict) -> str:
+    """The model card; ValueError for metrics of another form than `fit`, `evaluate` and `learned` give."""
+    config, size = check_config(parts["config.json"]), weights_in(parts)
+    try:
+        return model_card(config, metrics, size)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"[:200]
+        raise ValueError(f"metrics does not have the form that fit, evaluate and learned give ({said}).") from None
 
 
 def count_weights(folder: str | Path, *, digest: str = "") -> int:
