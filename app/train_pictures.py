@@ -54,7 +54,8 @@ def spoken(one: "Standing") -> str:
     if not one.epochs:
         return "the objective of single batches"
     last = one.epochs[-1]
-    return f"ELBO by epoch; at epoch {last['epoch']} {last['train_elbo']:.1f} in training"
+    score = last.get("train_elbo")
+    return f"ELBO by epoch; at epoch {last['epoch']} " + ("none" if score is None else f"{score:.1f}") + " in training"
 
 
 def terms(one: "Standing") -> str:
