@@ -580,8 +580,9 @@ def outline(drawn: Sketch, name: str = "", colour: str = figures.ORANGE, dash: s
 
 def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     """The exact results of a test image that were stored with the checkpoint."""
-    stored = {name[6:]: t for name, t in analysis(digest, checkpoint.folder).items() if name.startswith("exact.")}
-    if pick.kind != "image" or pick.index >= min((len(t) for t in stored.values()), default=0):
+    found = analysis(digest, checkpoint.folder)
+    stored = {name: found[f"exact.{name}"] for name in (*STORED, "gap_error") if f"exact.{name}" in found}
+    if pick.kind != "image" or not stored.keys() >= STORED or pick.index >= len(stored["frame"]):
         return None
     row = {name: t[pick.index].numpy() for name, t in stored.items()}
     elbo = row["log_evidence"] - row["approximation"] - row["amortization"]
@@ -589,6 +590,9 @@ def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     places = {name: row[name] for name in ("best_loc", "best_scale")}
     numbers = {name: float(row[name]) for name in NUMBERS}
     return {**numbers, **places, "modes": int(row["modes"]), "frame": tuple(row["frame"].tolist())}
+
+
+STORED = {"log_evidence", "approximation", "amortization", "error", "best_loc", "best_scale", "modes", "frame"}
 
 
 def computed_gap(

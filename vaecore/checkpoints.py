@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from vaecore import hidden, recipes, shelf
+from vaecore.analysed import checked_analysis
 from vaecore.cards import model_card
 from vaecore.folders import Parts, read_whole
 from vaecore.onnx.graph import read_graph
@@ -35,6 +36,7 @@ from vaecore.onnx.pair import PAIR, open_pair
 from vaecore.safefiles import (
     BadFile,
     File,
+    Held,
     cache,
     must_be_text,
     read_header,
@@ -48,6 +50,7 @@ from vaecore.safefiles import (
 from vaecore.vae import VAE
 
 T = TypeVar("T")
+Check = Callable[..., dict[str, Tensor]]
 FORMAT, LONGEST_NAME = 1, 200
 CONFIG = {"format": int, "recipe": str, "data_shape": list, "latent_dim": int, "options": dict, "dataset": str | None}
 
@@ -160,6 +163,7 @@ def read(folder: str | Path) -> Contents:
 
 
 def contents_of(parts: Parts) -> Contents:
+    weights_in(parts)  # a damaged header is found here, for one entry, and not where all are listed
     return Contents(check_config(parts["config.json"]), checked_metrics(parts["metrics.json"]), digest_of(parts))
 
 
@@ -332,7 +336,7 @@ def read_analysis(folder: str | Path, *, digest: str = "") -> dict[str, Tensor]:
 
     `digest` says which weights, where they are known; else those that the folder holds.
     """
-    return read_kept(folder, "analysis", digest=digest)
+    return read_kept(folder, "analysis", checked_analysis, digest=digest)
 
 
 def write_analysis(folder: str | Path, tensors: dict[str, Tensor], *, digest: str = "") -> Path:
@@ -343,17 +347,25 @@ def write_analysis(folder: str | Path, tensors: dict[str, Tensor], *, digest: st
     return write_kept(folder, "analysis", tensors, digest=digest)
 
 
-def read_kept(folder: str | Path, name: str, *, digest: str = "") -> dict[str, Tensor]:
-    """As `read_analysis`, of any results: `name` is that of their file, without its ending."""
+def read_kept(folder: str | Path, name: str, check: Check, *, digest: str = "") -> dict[str, Tensor]:
+    """As `read_analysis`, of any results: `name` is that of their file, without its ending.
+
+    `check` holds the tensors of a file against their form, with the D of the checkpoint that it lies with.
+    """
     own = f"{name}.safetensors"
     if digest:
-        key, beside = digest, read_whole(folder, (own,), lambda parts: parts.get(own))
+        key, beside, known = digest, *read_whole(folder, (own, "config.json"), lambda parts: with_size(parts, own))
     else:
-        key, beside = whole(folder, lambda parts: (digest_of(parts), parts.get(own)), own)
-    for file in filter(None, (beside, cached(key, name))):
-        if file.is_file() and read_header(file)[1].get("digest") == key:
-            return read_tensors(file)
+        key, beside, known = whole(folder, lambda parts: (digest_of(parts), *with_size(parts, own)), own)
+    for file, about in ((beside, known), (cached(key, name), {})):
+        if file and file.is_file() and read_header(file)[1].get("digest") == key:
+            return check(read_tensors(file), file, **about)
     return {}
+
+
+def with_size(parts: Parts, name: str) -> tuple[Held | None, dict[str, int]]:
+    """A file that lies with a configuration, and the D of that; of an ONNX pair too."""
+    return parts.get(name), {"D": check_config(parts["config.json"])["latent_dim"]}
 
 
 def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor], *, digest: str = "") -> Path:
