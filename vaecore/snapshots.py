@@ -34,7 +34,7 @@ IMAGES = {"originals": "uint8 B C H W", "reconstructions": "uint8 B C H W", "sam
 FLAT = {
     "codes": "float N 2",
     "axes": "float 2 G",
-    "log_density": "number G G",
+    "log_density": "level G G",
     "q_loc": "float 2",
     "q_scale": "float 2",
 }

@@ -1,7 +1,7 @@
 """What tensors a file must hold: their names, types and shapes, which belong together.
 
-A form says of each name "TYPE SIDE SIDE ...": float, number (a float that may be no finite one), uint8 or int, and of
-each side its length, or a letter that stands for the same length wherever it stands.
+A form says of each name "TYPE SIDE SIDE ...": float, level (a float or minus infinity), number (any float, NaN too),
+uint8 or int, and of each side its length, or a letter that stands for the same length wherever it stands.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ from torch import Tensor
 from vaecore.safefiles import BadFile, File
 
 Form, Held = dict[str, str], dict[str, Tensor]
-WHOLE = (torch.int32, torch.int64)
+FLOATS, WHOLE = (torch.float32, torch.float64), (torch.int32, torch.int64)
+FINITE = {"float": torch.isfinite, "level": lambda levels: levels < torch.inf}
 
 
 def held_to(form: Form, tensors: Held, file: File, needed: Iterable[str] = (), **lengths: int) -> Held:
@@ -40,10 +41,10 @@ def complaint(form: str, tensor: Tensor, lengths: dict[str, int]) -> str:
     wanted = tuple(int(side) if side.isdigit() else lengths.setdefault(side, n) for side, n in pairs)
     if shape != wanted or 0 in shape:
         return f"has the shape {shape}, which does not fit the others; {' x '.join(sides)} is wanted"
-    return "holds values that are not finite numbers" if kind == "float" and not tensor.isfinite().all() else ""
+    return "" if kind not in FINITE or FINITE[kind](tensor).all() else "holds values that are not finite numbers"
 
 
 def is_of(kind: str, tensor: Tensor) -> bool:
-    if kind in ("float", "number"):
-        return tensor.is_floating_point()
+    if kind in ("float", "level", "number"):
+        return tensor.dtype in FLOATS
     return tensor.dtype in WHOLE if kind == "int" else tensor.dtype == torch.uint8
