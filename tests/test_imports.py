@@ -68,6 +68,13 @@ def test_a_zip_becomes_the_same_vae(files: Files, root: Path, folder: str) -> No
     assert "license" not in card
 
 
+@pytest.mark.parametrize("protocol", [5, None, ["few"], {"a": 1}, "x" * 501])
+def test_a_protocol_that_is_no_words_is_left_out(files: Files, root: Path, protocol: object) -> None:
+    said = json.dumps({"evaluation": {"ELBO": -1.5, "protocol": protocol}}).encode()
+    found = imports.from_zip(zipped(files | {"metrics.json": said}), root)
+    assert checkpoints.read_metrics(found) == {"evaluation": {"ELBO": -1.5}, "brought": True}
+
+
 def test_a_packed_checkpoint_comes_back(checkpoint: Path, root: Path) -> None:
     found = imports.from_zip(shelf.pack(checkpoint), root, "mine")
     assert found.name == "mine"

@@ -57,6 +57,15 @@ def with_words(measures: dict) -> dict:
 Table = Annotated[dict[Text, Measure], Field(max_length=1000), AfterValidator(with_words)]
 
 
+def described(measures: dict) -> dict:
+    if "protocol" not in measures:
+        raise ValueError("it does not say its protocol")
+    return measures
+
+
+Described = Annotated[Table, AfterValidator(described)]
+
+
 @with_config(OPEN)
 class Cluster(TypedDict):
     """K-means with so many clusters: the accuracy, mean and standard deviation of its runs."""
@@ -93,7 +102,7 @@ class Probes(TypedDict):
 class Learned(TypedDict):
     """The MAE paper's numbers, of `learned.measure`."""
 
-    density: Table
+    density: Described
     clustering: Clustering
     probes: Probes
 
