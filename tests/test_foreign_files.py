@@ -39,7 +39,7 @@ from vaecore.health.report import with_analysis
 from vaecore.imports.keeping import metrics as claimed
 from vaecore.imports.pythae import read_about
 from vaecore.metrics import check_metrics
-from vaecore.safefiles import BadFile, write_tensors
+from vaecore.safefiles import BadFile, write_json, write_tensors
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 CASES = int(os.environ.get("VAESCOPE_FUZZ_CASES", "40"))
@@ -236,20 +236,22 @@ def used_analysis(one: SimpleNamespace) -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(one: SimpleNamespace) -> dict:
+def measured(one: SimpleNamespace) -> Path:
     """A report on the checkpoint, of few images."""
     sizes = health.Sizes(images=20, samples=8, compared=20, draws=4, codes=24, exact=4, prior=50, worst=3)
     test, train = (vaecore.load_dataset("digits", split).images[:40] for split in ("test", "train"))
     vae = vaecore.load(PRETRAINED / "digits-vae-2d")
     found = health.report(vae, test, train=train, sizes=sizes, analysis=checkpoints.read_analysis(one.folder))
-    return json.loads(json.dumps({"digest": one.digest, "split": "test", **found}))
+    file = one.folder.parent / "report.json"
+    write_json(file, {"digest": one.digest, "split": "test", **found})
+    return file
 
 
 @many
 @spoiling
-def test_reports_of_health(one: SimpleNamespace, measured: dict, rng: Random) -> None:
+def test_reports_of_health(one: SimpleNamespace, measured: Path, rng: Random) -> None:
     file = one.folder / health.kept.name()
-    file.write_bytes(spoilt_json(measured, rng))
+    file.write_bytes(spoilt_json(json.loads(measured.read_text()), rng))
     found = sentence(lambda: health.read(one.folder, key=one.digest))
     if found:
         rows = verdicts.verdicts(found)
