@@ -88,6 +88,19 @@ def until(folder: Path, *states: str, patience: float = 240) -> standing.Standin
     return one
 
 
+def test_an_odd_line_of_anybodys_log_is_a_sentence_in_its_row_alone() -> None:
+    for name, line in (("good", {}), ("odd", {"epochs": "many"})):
+        runs.ask(session.runs_folder() / name, ASKED)
+        epoch = {"event": "epoch", "epoch": 1, "epochs": 3, "step": 9, "train_elbo": -30.0, "valid_elbo": None} | line
+        (runs.partial_of(session.runs_folder() / name) / runs.LOG).write_text(json.dumps(epoch))
+    rows = " / ".join(caption.value for caption in opened().caption)
+    wrong = "metrics.jsonl, line 1: epochs: input should be a valid integer; it is 'many'."
+    assert rows.count(wrong) == 1
+    assert rows.count("D = 2: ") == 2
+    assert "after 1 of 3 epoch" in rows
+    assert any(wrong in error.value for error in opened(run="odd").error)
+
+
 def test_the_form_is_made_from_the_recipes_options(begun: list) -> None:
     app = opened()
     for name, system in training.systems().items():

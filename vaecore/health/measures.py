@@ -158,10 +158,10 @@ def gaps(vae: VAE, x: Tensor) -> Iterator[Found]:
 
 def stored_gap(analysis: dict[str, Tensor], diagonal: bool) -> Found | None:
     """The same from what `analysis.analyse` keeps, on as many images as it has come to; None where there are none."""
-    if not (rows := len(analysis.get("exact.log_evidence", ()))):
+    names = [f"exact.{name}" for name in ("log_evidence", "approximation", "amortization")]
+    if not all(name in analysis for name in names):
         return None
-    names = ("log_evidence", "approximation", "amortization")
-    evidence, best, rest = (analysis[f"exact.{name}"][:rows].double() for name in names)
+    evidence, best, rest = (analysis[name].double() for name in names)
     return gap(evidence, best + rest, best, diagonal)
 
 
