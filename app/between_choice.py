@@ -46,7 +46,7 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
             args=(count, pairs),
         )
     if problem := st.session_state.pop("between_problem", ""):
-        st.warning(problem)
+        st.warning(plain(problem))
 
 
 def searches(judge: Entry | None, pairs: list[Pair], count: int) -> None:

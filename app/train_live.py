@@ -59,6 +59,8 @@ def headline(one: "Standing") -> None:
     st.subheader(plain(one.folder.name), anchor=False)
     about = f"{train_words.system(one)} on {one.asked.get('dataset', 'unknown data')}"
     st.caption(plain(f"{about}, D = {one.asked.get('latent_dim', '?')}"), width="content")
+    if one.problem:
+        st.error(plain(one.problem))
 
 
 def button(label: str, name: str, act: "Callable[[], object]", tip: str = "", off: bool = False) -> None:

@@ -373,6 +373,8 @@ def spoilt_reports(found: dict) -> Iterator[tuple[str, dict]]:
     yield "a ragged picture", {**found, "picture": {**found["picture"], "log q": [[0.0]]}}
     yield "a gap of text", {**found, "exact": {**found["exact"], "gap": "big"}}
     yield "another version", {**found, "version": 1}
+    for part, name in (("exact", "spread of log p(x)"), ("exact", "gap error")):
+        yield f"a huge {name}", {**found, part: {**(found.get(part) or {}), name: 1e308}}
 
 
 def test_what_is_no_report_is_never_trusted(folder: Path, found: dict) -> None:

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures_training, jobs, session, train_words, training
-from app.plain import quoted
+from app.plain import plain, quoted
 from vaecore import runs, standing
 
 MAIN = str(Path(session.__file__).parent / "main.py")
@@ -87,6 +87,19 @@ def until(folder: Path, *states: str, patience: float = 240) -> standing.Standin
         assert time.monotonic() < end, (one, [job.sentence for job in jobs.every()])
         time.sleep(0.1)
     return one
+
+
+def test_an_odd_line_of_anybodys_log_is_a_sentence_in_its_row_alone() -> None:
+    for name, line in (("good", {}), ("odd", {"epochs": "many"})):
+        runs.ask(session.runs_folder() / name, ASKED)
+        epoch = {"event": "epoch", "epoch": 1, "epochs": 3, "step": 9, "train_elbo": -30.0, "valid_elbo": None} | line
+        (runs.partial_of(session.runs_folder() / name) / runs.LOG).write_text(json.dumps(epoch))
+    rows = " / ".join(caption.value for caption in opened().caption)
+    wrong = "metrics.jsonl, line 1: epochs: input should be a valid integer; it is 'many'."
+    assert rows.count(plain(wrong)) == 1
+    assert rows.count(plain("D = 2: x")[:-1]) == 2
+    assert "after 1 of 3 epoch" in rows
+    assert any(plain(wrong) in error.value for error in opened(run="odd").error)
 
 
 def test_the_form_is_made_from_the_recipes_options(begun: list) -> None:

@@ -65,7 +65,7 @@ def stop(folder: Path, keep: bool = False) -> None:
 
 def is_to_be_kept(folder: Path) -> bool:
     with suppress(OSError):
-        return (partial_of(folder) / STOP).read_text() == "keep"
+        return (partial_of(folder) / STOP).read_bytes() == b"keep"
     return False
 
 
