@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import figures_holes, holes, holes_words, panels, ranking
 from app.holes import Entry, Shape
+from vaecore.text import counted
 
 HEIGHT = 230  # pixels
 SHAPES = {
@@ -27,14 +28,14 @@ def shapes(entries: list[Entry], names: dict[str, str]) -> None:
     seconds = sum(holes.pace(entry.body, entry) for entry in waiting)
     if seconds > LONG and not st.session_state.get("prior_pairs"):
         st.button(
-            f"Compare the closest pairs of {count:,} codes: {ranking.duration(seconds)}",
+            f"Compare the closest pairs of {counted(count, 'code')}: {ranking.duration(seconds)}",
             key="pairs",
             icon=":material/play_circle:",
             on_click=lambda: st.session_state.update(prior_pairs=True),
         )
         return
     with st.spinner(
-        f"Finding the nearest neighbour of each of {count:,} codes, once for each checkpoint", show_time=True
+        f"Finding the nearest neighbour of each of {counted(count, 'code')}, once for each checkpoint", show_time=True
     ):
         found = {label(entries, entry, names): holes.shape(entry) for entry in chosen}
     styles = figures_holes.styles([entry.kind for entry in chosen])

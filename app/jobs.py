@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import turn
+from vaecore.text import counted
 
 MOST = 2  # analyses at once: more would only share the same cores
 GRACE = 60.0  # seconds between a request to end and the end: time to finish a portion and write it down
@@ -106,7 +107,7 @@ def start(kind: str, target: str, arguments: list[str]) -> Job:
         if there and there.active:
             return there
         if kind != "train" and sum(job.active and job.kind != "train" for job in every()) >= MOST:
-            raise ValueError(f"{MOST} jobs are running already; start this one when one of them is done.")
+            raise ValueError(f"{counted(MOST, 'job')} are running already; start this one when one of them is done.")
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)
         command = [sys.executable, "-m", "vaecore", *arguments]

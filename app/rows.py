@@ -10,7 +10,7 @@ from app import choices, figures, jobs, panels, ranking, session, survey, watchi
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
-from vaecore.text import a
+from vaecore.text import a, counted
 
 GPVAE = "GPVAE"  # the recipe's label: the one whose encoder has an uncertainty of its own
 FEWEST = 30  # images: under this many no correlation means anything
@@ -58,13 +58,13 @@ def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     slot = text.empty()
     if done:
         said = (
-            f"The exact posteriors of the first {done:,} of {images:,} test images are known; what is shown is of "
-            "these. The rest takes {}, in the background."
+            f"The exact posteriors of the first {done:,} of {counted(images, 'test image')} are known; what is shown "
+            "is of these. The rest takes {}, in the background."
         )
     else:
         said = (
-            f"The exact posteriors of the {images:,} test images have not been computed yet. It takes {{}}, once for "
-            "this checkpoint, in the background: you may leave the page, and stop it and go on later."
+            f"The exact posteriors of the {counted(images, 'test image')} have not been computed yet. It takes {{}}, "
+            "once for this checkpoint, in the background: you may leave the page, and stop it and go on later."
         )
     slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):
@@ -213,9 +213,9 @@ def whole_set(
         config=panels.HIDE_BAR,
         on_select=dot_clicked,
         selection_mode="points",
-        alt=f"{len(x):,} test images, {SCORES[score].name} against {MEASURES[measure].name}. {told.headline}",
+        alt=f"{counted(len(x), 'test image')}, {SCORES[score].name} against {MEASURES[measure].name}. {told.headline}",
     )
-    picture.caption(f"{len(x):,} test images. Click a dot to open its posterior.{left_out(known)}")
+    picture.caption(f"{counted(len(x), 'test image')}. Click a dot to open its posterior.{left_out(known)}")
     sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in [*told.sentences, *extra])
     said.html(
         f'{STYLE}<section class="verdict" data-score="{score}" data-measure="{measure}">'
@@ -228,7 +228,7 @@ def left_out(known: Survey) -> str:
     if known.exact < known.images:
         said += f" The exact results cover the first {known.exact:,} of {known.images:,}."
     if len(known.rows) < known.exact:
-        said += f" {known.exact - len(known.rows):,} images with numbers that are not finite are left out."
+        said += f" Left out: {counted(known.exact - len(known.rows), 'image')} with numbers that are not finite."
     return said
 
 
@@ -363,7 +363,8 @@ def extremes(checkpoint: Checkpoint, known: Survey, score: str) -> None:
         with column:
             own = score in OWN
             st.subheader(f"{name} unsure" if own else f"{name} {SCORES[score].name}", anchor=False)
-            st.caption(f"of all {known.images:,} test images, by {SCORES[score].name}; click one to open its posterior")
+            of = counted(known.images, "test image")
+            st.caption(f"of all {of}, by {SCORES[score].name}; click one to open its posterior")
             strip(checkpoint, known, indices.tolist(), f"strip_{name}")
 
 

@@ -4,7 +4,7 @@ from html import escape
 
 from app import words
 from app.wrong import EXACT, MEASURED, Line
-from vaecore.text import a
+from vaecore.text import a, counted
 
 
 def title(kind: str) -> str:
@@ -22,9 +22,8 @@ def caption(kind: str, index: int, label: int | None, value: float) -> str:
 def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
     """What all images lose, and which labels lose the most and the least."""
     what = "lose" if kind in EXACT else f"have {a(title(kind))} of"
-    where = (
-        f"the {images:,} test images" if whole.count == images else f"the {whole.count:,} known of {images:,} images"
-    )
+    part = f"the {whole.count:,} known of {counted(images, 'image')}"
+    where = f"the {counted(images, 'test image')}" if whole.count == images else part
     said = f"Half of {where} {what} less than {number(kind, whole.median)}, one in ten more than"
     said = f"{said} {number(kind, whole.high)}."
     if len(single) < 2:

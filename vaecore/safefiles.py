@@ -21,6 +21,8 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
 from torch import Tensor
 
+from vaecore.text import counted
+
 LARGEST_JSON, LARGEST_HEADER, LARGEST_TENSORS, MOST_TENSORS = 4 << 20, 1 << 20, 1 << 28, 4096
 LEFT = 3600.0  # seconds: no file takes so long to be written
 
@@ -75,7 +77,7 @@ def checked(file: File, most: int) -> File:
 
 def must_have_at_most(most: int, size: int, file: File) -> None:
     if size > most:
-        raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
+        raise BadFile(f"{file} has {counted(size, 'byte')}; at most {most:,} are read.")
 
 
 def parse_json(text: bytes, file: File) -> Any:  # noqa: ANN401
@@ -108,7 +110,8 @@ def read_header(file: File) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
     with checked(file, LARGEST_TENSORS).open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > LARGEST_HEADER:
-            raise BadFile(f"{file} is not a safetensors file, or its header is longer than {LARGEST_HEADER:,} bytes.")
+            longest = counted(LARGEST_HEADER, "byte")
+            raise BadFile(f"{file} is not a safetensors file, or its header is longer than {longest}.")
         header = parse_json(opened.read(length), file)
     try:
         metadata = header.pop("__metadata__", {})
@@ -118,7 +121,8 @@ def read_header(file: File) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
     except (AttributeError, KeyError, TypeError):
         raise BadFile(f"{file} has a header that is not safetensors'.") from None
     if not whole:
-        raise BadFile(f"{file} describes more than {MOST_TENSORS:,} tensors or {LARGEST_TENSORS:,} numbers.")
+        most = f"{counted(MOST_TENSORS, 'tensor')} or {counted(LARGEST_TENSORS, 'number')}"
+        raise BadFile(f"{file} describes more than {most}.")
     return tensors, metadata
 
 
