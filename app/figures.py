@@ -105,6 +105,11 @@ def best(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
     return Gaussian("best Gaussian", loc, scale, GREEN, "dash")
 
 
+def border(dash: str) -> str:
+    """A line's dash as the border of a legend draws it: CSS has three."""
+    return {"solid": "solid", "dot": "dotted"}.get(dash, "dashed")
+
+
 def styles(systems: list[str]) -> list[tuple[str, str]]:
     """Colour and dash of each system in one picture: its own, but for a second checkpoint of a system another dash."""
     found: list[tuple[str, str]] = []

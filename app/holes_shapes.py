@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import figures_holes, holes, holes_words, panels, ranking
+from app import figures, figures_holes, holes, holes_words, panels, ranking
 from app.holes import Entry, Shape
 from vaecore.text import counted
 
@@ -15,7 +15,6 @@ SHAPES = {
     "distance": "distance to the closest other mean",
     "normalised": "the same in standard deviations",
 }
-BORDERS = {"solid": "solid", "dot": "dotted"}
 LONG = 3.0  # seconds: what takes longer is computed when it is asked for
 
 
@@ -40,7 +39,7 @@ def shapes(entries: list[Entry], names: dict[str, str]) -> None:
         found = {label(entries, entry, names): holes.shape(entry) for entry in chosen}
     styles = figures_holes.styles([entry.kind for entry in chosen])
     key = "".join(
-        f"<span><i style='border-top: 3px {BORDERS.get(style.dash, 'dashed')} {style.colour}'></i>{escape(name)}</span>"
+        f"<span><i style='border-top: 3px {figures.border(style.dash)} {style.colour}'></i>{escape(name)}</span>"
         for name, style in zip(found, styles, strict=True)
     )
     st.html(f"{STYLE}<div class='names'>{key}</div>")

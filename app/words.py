@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.figures import GREEN
+from app.figures import GREEN, border
 from vaecore.text import a, counted
 
 if TYPE_CHECKING:
     from app.session import Look
 
+BEST = (GREEN, border("dash"))  # the line of the best Gaussian in every picture
 SURE = 0.05  # nats: an uncertainty over this is said in words
 
 
@@ -22,6 +23,7 @@ class Number:
     error: float | None
     meaning: str
     colour: str = ""
+    line: str = "solid"  # as CSS names it
 
     @property
     def value(self) -> str:
@@ -80,13 +82,13 @@ def numbers(look: "Look", colour: str) -> list[Number]:
         return [
             *first,
             Number("gap of q", look.gap, look.gap_error, own, colour),
-            Number("gap of the best diagonal Gaussian", look.approximation, None, yardstick(look), GREEN),
+            Number("gap of the best diagonal Gaussian", look.approximation, None, yardstick(look), *BEST),
         ]
     return [
         *first,
         Number("gap", look.gap, look.gap_error, gap),
         Number("amortization gap", look.amortization, look.gap_error, amortization(look), colour),
-        Number("approximation gap", look.approximation, look.gap_error, approximation(look), GREEN),
+        Number("approximation gap", look.approximation, look.gap_error, approximation(look), *BEST),
     ]
 
 

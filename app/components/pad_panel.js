@@ -3,7 +3,6 @@
 const POINTER = "vaescope-pointer"
 const PLACE = "vaescope-place"
 const PAD_STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
-const PAD_LINES = { dot: "dotted", dashdot: "dashed", longdashdot: "dashed" }
 
 function padElement(kind, name, inside = []) {
   const made = Object.assign(document.createElement(kind), { className: name })
@@ -74,7 +73,7 @@ function nameRows(pad, { systems, colours: [prior, truth] }) {
   pad.wanted = wanted
   pad.values = wanted.map(() => padElement("dd", "value"))
   const rows = wanted.map(([name], i) => padElement("div", "row", [padElement("dt", "name", [name]), pad.values[i]]))
-  wanted.forEach(([, colour, dash], i) => (rows[i].style.borderLeft = `4px ${PAD_LINES[dash] ?? "solid"} ${colour}`))
+  wanted.forEach(([, colour, line], i) => (rows[i].style.borderLeft = `4px ${line ?? "solid"} ${colour}`))
   pad.list.replaceChildren(...rows)
 }
 

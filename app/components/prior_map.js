@@ -206,7 +206,7 @@ function circles(map, pen) {
   pen.lineWidth = 1
   for (const sigma of [1, 2, 3]) {
     pen.beginPath()
-    pen.arc(px(map, 0), py(map, 0), sigma * map.view.fit, 0, 2 * Math.PI)
+    circle(pen, px(map, 0), py(map, 0), sigma * map.view.fit)
     pen.stroke()
   }
 }
@@ -247,7 +247,7 @@ function paint(map) {
   const x = px(map, Math.min(right, Math.max(left, map.chosen[0])))
   const y = py(map, Math.min(high, Math.max(low, map.chosen[1])))
   stroke(map, pen, () => {
-    pen.arc(x, y, 8, 0, 2 * Math.PI)
+    circle(pen, x, y, 8)
     for (const [dx, dy] of Object.values(STEPS)) {
       pen.moveTo(x + 8 * dx, y + 8 * dy)
       pen.lineTo(x + 13 * dx, y + 13 * dy)
