@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures, jobs, panels, ranking, session, survey, watching, widgets, words
+from app.numbers import significant
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
@@ -311,7 +312,7 @@ def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing:
 def numbers_of(known: Survey, score: str, drawing: Sketch) -> list[tuple[str, str]]:
     """What is measured of one image, in words."""
     numbers = [
-        (SCORES[score].formula if score in OWN else SCORES[score].name, f"{known.scores[score][drawing.index]:.3g}")
+        (SCORES[score].formula if score in OWN else SCORES[score].name, significant(known.scores[score][drawing.index]))
     ]
     if drawing.index < known.exact:
         gap, shape, modes = (known.measures[key][drawing.index] for key in ("gap", "shape", "modes"))

@@ -23,7 +23,7 @@ def declared(name: str, root: str, parts: tuple[str, ...] = ()) -> "ComponentRen
     return st.components.v2.component(name, html=f'<div class="root {root}"></div>', css=css, js=js)
 
 
-_MAP = declared("latent_map", "map", ("latent_map_colours", "latent_map_file", "ramp", "svg_pen", "circle", "counted"))
+_MAP = declared("latent_map", "map", ("latent_map_colours", "latent_map_file", "ramp", "svg_pen", "circle", "words"))
 _STRIP = declared("thumbnails", "strip")
 
 

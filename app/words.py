@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.figures import GREEN, border
+from app.numbers import nats
 from vaecore.text import a, counted
 
 if TYPE_CHECKING:
@@ -28,18 +29,6 @@ class Number:
     @property
     def value(self) -> str:
         return nats(self.amount, self.error or 0.0)
-
-
-def nats(value: float, error: float = 0.0) -> str:
-    """One decimal, two where small; the uncertainty where it touches the last digit shown."""
-    if not math.isfinite(value):
-        return "not finite"
-    decimals = 2 if abs(value) < 1 else 1
-    text = f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-    if error < 0.5 * 10**-decimals:
-        return text
-    places = max(decimals, -math.floor(math.log10(error))) if error < 1 else 1
-    return f"{text} ± {error:.{places}f}" if math.isfinite(error) else f"{text} ± unknown"
 
 
 def headline(look: "Look") -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from app import words
+from app.numbers import measured, nats, significant
 from app.wrong import EXACT, MEASURED, Line
 from vaecore.text import a, counted
 
@@ -12,7 +12,7 @@ def title(kind: str) -> str:
 
 
 def number(kind: str, value: float) -> str:
-    return f"{words.nats(value)} nats" if MEASURED[kind].unit else f"{value:.3g}"
+    return measured(value, MEASURED[kind].unit)
 
 
 def caption(kind: str, index: int, label: int | None, value: float) -> str:
@@ -41,7 +41,7 @@ def table(kind: str, lines: list[Line]) -> str:
     heads = ["label", "n", "median", "90 %", *(["amortization"] if parts else [])]
     body = ""
     for line in lines:
-        numbers = [words.nats(v) if MEASURED[kind].unit else f"{v:.3g}" for v in (line.median, line.high)]
+        numbers = [nats(v) if MEASURED[kind].unit else significant(v) for v in (line.median, line.high)]
         share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.1%}"]
         cells = ["all" if line.label is None else str(line.label), f"{line.count:,}", *numbers, *share]
         body += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -24,6 +24,6 @@ def test_no_script_writes_a_plural_behind_a_number() -> None:
 @pytest.mark.parametrize("component", scripts())
 def test_a_component_carries_what_it_calls(component: str) -> None:
     code, _ = scripts()[component]
-    for name in ("circle", "oval", "counted", "shade", "svgPen"):
+    for name in ("circle", "oval", "counted", "nats", "fixed", "significant", "shade", "svgPen"):
         called = re.search(rf"(?<![\w.-]){name}\(", re.sub(rf"function {name}\(|//.*", "", code))
         assert not called or re.search(rf"(?:function|const) {name}\b", code), name

@@ -156,7 +156,6 @@ function words(map, there) {
   const own = near(z, map.data.chosen) || near(there, map.data.chosen)
   const [x, y] = own ? map.data.chosen : z
   const [q, p] = own ? map.data.log : [numbers[at], numbers[at + shape[0] * shape[1]]]
-  const nats = (value) => value.toFixed(1).replace("-", "\u2212")
   return [
     `z = (${x.toFixed(2)}, ${y.toFixed(2)})`,
     `log q ${nats(q)}, log p ${nats(p)}`,

@@ -9,6 +9,7 @@ from pages import scripts
 from test_browser import browser  # noqa: F401  fixture: chromium
 
 from app import figures
+from app.numbers import nats, significant
 from vaecore.text import counted
 
 if TYPE_CHECKING:
@@ -73,11 +74,18 @@ def test_circles_of_any_radius_are_drawn(page: "Page") -> None:
     )
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 12_000])
-def test_the_browser_counts_as_the_library_does(page: "Page", number: int) -> None:
-    code = (APP / "components" / "counted.js").read_text()
-    for thing in ("test image", "prior sample", "point"):
-        said = page.evaluate(
-            "([code, ...of]) => new Function(`${code}; return counted`)()(...of)", [code, number, thing]
-        )
-        assert said == counted(number, thing)
+def test_the_browser_says_numbers_as_the_panels_do(page: "Page") -> None:
+    generator = np.random.default_rng(0)
+    values = [*(k / 8 for k in range(-40, 40)), 0.0, 0.15, 1.005, 9.995, 99.95, 1234.5, -1e6, 1e-5, 0.00012345]
+    values += (generator.standard_normal(300) * 10.0 ** generator.integers(-5, 6, 300)).astype("f4").tolist()
+    code = (APP / "components" / "words.js").read_text()
+    said = page.evaluate(
+        """([code, values]) => {
+            const [nats, significant, counted] = new Function(`${code}; return [nats, significant, counted]`)()
+            const counts = [0, 1, 2, 12000, 1234567].map((number) => counted(number, "test image"))
+            return [values.map(nats), values.map(significant), counts]
+        }""",
+        [code, values],
+    )
+    wanted = [[rule(value) for value in values] for rule in (nats, significant)]
+    assert said == [*wanted, [counted(number, "test image") for number in (0, 1, 2, 12_000, 1_234_567)]]
