@@ -12,6 +12,7 @@ import streamlit as st
 from app import figures, figures_between, session
 from app.holes import Entry
 from app.session import Checkpoint, Codes
+from vaecore.text import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,8 @@ def codes(checkpoint: Checkpoint) -> Codes:
     found = few_codes(digest, checkpoint) if slow(digest, checkpoint) else session.codes(digest, checkpoint)
     if found.loc.ndim != 2 or found.loc.shape[1] != checkpoint.latent or not np.isfinite(found.loc).all():
         raise ValueError(
-            f"The analysis stored with {checkpoint.name} does not hold {checkpoint.latent} finite numbers an image."
+            f"The analysis stored with {checkpoint.name} does not hold "
+            f"{counted(checkpoint.latent, 'finite number')} an image."
         )
     return found
 

@@ -10,6 +10,7 @@ from app.between_rows import Scene
 from app.holes import Entry
 from app.plain import plain
 from app.session import Checkpoint, Codes, Pick
+from vaecore.text import counted
 
 LEARNED = ("rnvp-p", "rnvp-both", "vampprior")  # recipes
 
@@ -19,8 +20,8 @@ def few(entries: list[Entry], count: int) -> None:
     slow = [entry.checkpoint.name for entry in entries if between.slow(entry.checkpoint.digest, entry.checkpoint)]
     if slow and count == between.FEW:
         st.info(
-            f"Only the first {count:,} test images can be chosen: the posteriors of {plain(', '.join(slow))} are "
-            "flows, whose means take long. `python -m vaecore analyse` stores them once."
+            f"Only the first {counted(count, 'test image')} can be chosen: the posteriors of {plain(', '.join(slow))} "
+            "are flows, whose means take long. `python -m vaecore analyse` stores them once."
         )
 
 
@@ -58,7 +59,7 @@ def searches(judge: Entry | None, pairs: list[Pair], count: int) -> None:
             key=f"between_find_{name}",
             icon=":material/search:",
             disabled=judge is None,
-            help=f"Add {between.FOUND} pairs {what}, of 2,000 at random" if judge else needs,
+            help=f"Add {counted(between.FOUND, 'pair')} {what}, of 2,000 at random" if judge else needs,
             on_click=between_chosen.find,
             args=(deepest, judge, count, pairs),
         )

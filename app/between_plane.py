@@ -10,6 +10,7 @@ from app.between_rows import Scene
 from app.figures_between import Way
 from app.holes import Entry
 from app.session import Checkpoint, Codes, Pick
+from vaecore.text import counted
 
 HEIGHTS = {2: 600, 3: 480}  # pixels, by how many maps stand side by side
 
@@ -32,10 +33,11 @@ def planes(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int)
         with column:
             plane(shared, entry, pairs, HEIGHTS[across])
     straight = "" if shared.kind == "linear" else "; dotted: the straight lines"
-    some = f"{between_priors.DOTS:,} of the" if len(shared.codes.loc) > between_priors.DOTS else "the"
+    dots = counted(len(shared.codes.loc), "test code")
+    if len(shared.codes.loc) > between_priors.DOTS:
+        dots = f"{between_priors.DOTS:,} of {dots}"
     st.caption(
-        "Contours lie at drops of 1, 2, 4, 8, 16 and 32 nats from the peak of log p(z). "
-        f"Dots: {some} test codes{straight}."
+        f"Contours lie at drops of 1, 2, 4, 8, 16 and 32 nats from the peak of log p(z). Dots: {dots}{straight}."
     )
 
 

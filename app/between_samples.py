@@ -10,6 +10,7 @@ from app.between_priors import ACROSS, DOWN, Samples
 from app.between_priors import samples as drawn
 from app.holes import Entry
 from app.plain import plain
+from vaecore.text import counted
 
 
 def samples(entries: list[Entry], names: dict[str, str], seed: int, draw_others: Callable, key: str) -> None:
@@ -47,7 +48,7 @@ def progress(entry: Entry, seed: int, names: dict[str, str]) -> Samples:
 
 def sample_grid(name: str, found: Samples) -> str:
     texts = (
-        f"{DOWN * ACROSS} samples of {name}",
+        f"{counted(DOWN * ACROSS, 'sample')} of {name}",
         f"Nearest training images: {found.indices}",
     )
     images = "".join(

@@ -5,6 +5,7 @@ import numpy as np
 from app import words
 from app.between import KINDS
 from app.holes import Entry
+from vaecore.text import counted
 
 WAYS = {
     "linear": "Straight from one code to the other, as in the paper.",
@@ -40,8 +41,7 @@ def lesson(valleys: dict[str, list[float]], entries: list[Entry], names: dict[st
             parts.append(f"{name} sees one, {words.nats(deep[0])} nats deep")
         else:
             parts.append(f"{name} sees {len(deep)}, up to {words.nats(max(deep))} nats deep")
-    ways = "1 way" if len(depths) == 1 else f"{len(depths)} ways"
-    said = f"On {ways} ({KINDS[kind]}) {join(parts)}."
+    said = f"On {counted(len(depths), 'way')} ({KINDS[kind]}) {join(parts)}."
     if kind == "linear" and any(entry.kind == "standard" for entry in entries):
         said += " N(0, I) cannot see one: along a straight line its logarithm is concave."
     return said

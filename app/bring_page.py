@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import choices, shelf
 from app.plain import plain
+from vaecore.text import counted
 
 MEGABYTES = 64
 WAYS = {
@@ -89,7 +90,7 @@ def details(sizes: "shelf.Sizes") -> dict:
             column.append(value)
     st.dataframe(columns, hide_index=True, alt="The inputs and outputs of the two files with their shapes")
     shape = sizes.data_shape
-    st.caption(f"D = {sizes.latent_dim}; {sizes.pixels:,} numbers an image. N stands for any number.")
+    st.caption(f"D = {sizes.latent_dim}; {counted(sizes.pixels, 'number')} an image. N stands for any number.")
     first, second, third = st.columns(3)
     likelihood = first.selectbox("Likelihood of a pixel", list(LIKELIHOODS), format_func=LIKELIHOODS.get, key="bring_p")
     output = second.selectbox("The decoder gives", list(OUTPUTS), format_func=OUTPUTS.get, key="bring_output")

@@ -95,7 +95,7 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
         "\N{EN DASH}" if look.q.family else words.nats(look.amortization, look.gap_error),
     ]
     cells = "".join(f"<td>{value}</td>" for value in values)
-    line = f"<i style='border-top: 3px {BORDERS.get(dash, 'dashed')} {colour}'></i>"
+    line = f"<i style='border-top: 3px {figures.border(dash)} {colour}'></i>"
     kind = look.q.family or "diagonal Gaussian"
     return (
         f"<tr data-name='{escape(entry.name)}'><th scope='row'>{line}{escape(name)}"
@@ -103,7 +103,6 @@ def row(entry: Checkpoint, look: Look, name: str, colour: str, dash: str) -> str
     )
 
 
-BORDERS = {"solid": "solid", "dot": "dotted"}
 SHARED = "All of these share one decoder, and so one true posterior: they are overlaid in the picture above."
 APART = (
     "A checkpoint with a decoder of its own has a true posterior of its own, and so a picture of its own, of the same "

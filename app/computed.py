@@ -16,6 +16,7 @@ import streamlit as st
 
 from app import choices
 from app.plain import quoted
+from vaecore.text import counted
 
 ROOT = Path(__file__).resolve().parents[1]
 AROUND, SHORT = 3, 14  # lines shown on either side of the one that does it; a function that is shown whole
@@ -90,7 +91,8 @@ def within(text: str, node: ast.AST, line: str, file: str) -> Code:
         return Code(file, first, textwrap.dedent("\n".join([*head, *lines[start - 1 : min(last, start + SHORT)]])))
     found = [number for number in range(start, last + 1) if line in lines[number - 1]]
     if len(found) != 1:
-        raise ValueError(f"{line!r} is found {len(found)} times in {file}, lines {start} to {last}; it must be once.")
+        there = f"{file}, lines {start} to {last}"
+        raise ValueError(f"{line!r} is found {counted(len(found), 'time')} in {there}; it must be once.")
     shown = lines[max(start, found[0] - AROUND) - 1 : min(last, found[0] + AROUND)]
     return Code(file, found[0], textwrap.dedent("\n".join(shown)))
 

@@ -14,6 +14,8 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from app.numbers import nats, significant
+
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8A939C"
 SKY, VERMILION, PURPLE, YELLOW = "#56B4E9", "#D55E00", "#CC79A7", "#F0E442"
 # Where systems stand side by side, each wears its own. Okabe and Ito have five colours beside the true posterior's
@@ -104,6 +106,11 @@ def encoder(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
 
 def best(loc: np.ndarray, scale: np.ndarray) -> Gaussian:
     return Gaussian("best Gaussian", loc, scale, GREEN, "dash")
+
+
+def border(dash: str) -> str:
+    """A line's dash as the border of a legend draws it: CSS has three."""
+    return {"solid": "solid", "dot": "dotted"}.get(dash, "dashed")
 
 
 def styles(systems: list[str]) -> list[tuple[str, str]]:
@@ -311,7 +318,7 @@ def path_lines(path: Path, side: float, apart: float = 0.03) -> list[go.Scatter]
             text=shown,
             textposition="top left" if uphill else "top right",  # beside the line, not on it
             textfont={"size": 13, "weight": 700, "shadow": "auto"},
-            customdata=[f"{name}: {gap:.2f} nats" for name, gap in zip(names, path.gaps, strict=True)],
+            customdata=[f"{name}: {nats(*gap)} nats" for name, *gap in zip(names, path.gaps, path.errors, strict=True)],
             hovertemplate="%{customdata}<extra></extra>",
             **shared,
         ),
@@ -469,6 +476,7 @@ def ranking_figure(
     A line follows the running median, between quartiles; for counts, which are jittered to show how many there are, the
     running mean. `ringed` gives the place in `indices` of each numbered image: {1: place, ...}.
     """
+    numbers = np.array([hovered(*pair, counts) for pair in zip(x.tolist(), y.tolist(), strict=True)])
     x = np.maximum(x, 1e-12).astype(np.float32)
     drawn = y + np.random.default_rng(0).uniform(-0.3, 0.3, len(y)) if counts else np.maximum(y, FLOOR)
     traces = []
@@ -485,13 +493,19 @@ def ranking_figure(
                 mode="markers",
                 name=name,
                 marker={"size": size, "color": colour, "opacity": opacity},
-                hovertemplate="test image %{customdata}<br>%{x:.3g}, %{y:.3g}<extra></extra>",
+                text=numbers[among],
+                hovertemplate="test image %{customdata}<br>%{text}<extra></extra>",
             )
         )
     traces += trend_lines(trend(x, y), counts)
     if ringed:
         traces.append(rings(x, drawn, indices, ringed))
     return go.Figure(traces, ranking_layout(titles, x, drawn, counts))
+
+
+def hovered(score: float, measure: float, counts: bool) -> str:
+    """A dot's own numbers, as they stand beneath: it may be drawn elsewhere, jittered or at the axis' end."""
+    return f"{significant(score)}, {f'{measure:.0f}' if counts else f'{nats(measure)} nats'}"
 
 
 def trend_lines(found: np.ndarray, counts: bool) -> list[go.Scatter]:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from app import figures
 from app.figures import BLUE, GREEN, GREY, ORANGE, VERMILION
+from app.numbers import nats
 from vaecore.text import a
 
 MARGIN = {"l": 52, "r": 8, "t": 34, "b": 36}
@@ -64,7 +65,8 @@ def line(x: np.ndarray, y: np.ndarray, name: str, colour: str) -> go.Scatter:
         mode=mode,
         line={"color": colour, "width": 2},
         marker={"size": 5},
-        hovertemplate="epoch %{x}: %{y:,.2f} nats<extra>" + name + "</extra>",
+        customdata=[nats(value) for value in y],
+        hovertemplate="epoch %{x}: %{customdata} nats<extra>" + name + "</extra>",
     )
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app import figures
+from app.numbers import measured
+from vaecore.text import counted
 
 CLIPPED = 0.02  # of the values on either side lie beyond the ends of the colours
 DECADES = 1.3  # values that span more of them are shown on a logarithmic scale
@@ -101,7 +103,11 @@ def bars(
     filled = np.flatnonzero(count)
     limits = 10**edges if log else edges
     said = [
-        [name if name != ONE else -1, int(count[k]), f"{limits[k]:.3g} to {limits[k + 1]:.3g} {unit}".strip()]
+        [
+            name if name != ONE else -1,
+            int(count[k]),
+            f"{counted(int(count[k]), 'image')}<br>{limits[k]:.3g} to {limits[k + 1]:.3g} {unit}",
+        ]
         for k in filled
     ]
     return go.Bar(
@@ -114,8 +120,7 @@ def bars(
         marker={"color": figures.GREY if name == ONE else figures.CLASSES[name % len(figures.CLASSES)]},
         # A click chooses a label: the other bars need not fade.
         unselected={"marker": {"opacity": 1}},
-        hovertemplate=f"{'' if name == ONE else f'label {name}: '}%{{customdata[1]}} images<br>%{{customdata[2]}}"
-        "<extra></extra>",
+        hovertemplate=f"{'' if name == ONE else f'label {name}: '}%{{customdata[2]}}<extra></extra>",
     )
 
 
@@ -125,7 +130,7 @@ def medians(names: list[int | str], values: np.ndarray, at: np.ndarray, unit: st
     rows = -np.arange(len(at), dtype=float)
     x, y = np.stack([at, at, gap], 1).ravel(), np.stack([rows, rows + 0.92, gap], 1).ravel()
     said = [
-        [name if name != ONE else -1, f"median {value:.3g} {unit}".strip()]
+        [name if name != ONE else -1, f"median {measured(value, unit)}"]
         for name, value in zip(names, values, strict=True)
     ]
     shared = {"x": x, "y": y, "mode": "lines", "customdata": [each for each in said for _ in range(3)]}

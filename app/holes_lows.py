@@ -9,6 +9,7 @@ import streamlit as st
 from app import figures, figures_holes, holes, holes_chosen, holes_plane, holes_widgets, holes_words, panels, words
 from app.holes import Entry, Judged
 from app.holes_words import Said
+from vaecore.text import counted
 
 HISTOGRAM = 260  # pixels
 MEASURES = {"log_p": "log p(z), nats", "elbo": "ELBO of x ~ p(x|z), nats"}
@@ -80,7 +81,7 @@ def distribution(line: Line, place: int) -> None:
     values, ends, key = getattr(line.judged, measure), line.spans[place], line.entry.checkpoint.name
     figure = figures_holes.histogram(values, ends, line.most[place], line.colour, title)
     median = words.nats(float(np.median(values)))
-    alt = f"{line.name}: histogram of {title} of {len(values)} low posterior samples, median {median} nats"
+    alt = f"{line.name}: histogram of {title} of {counted(len(values), 'low posterior sample')}, median {median} nats"
     st.plotly_chart(figure, key=f"{measure}-{key}", height=HISTOGRAM, config=panels.HIDE_BAR, alt=alt)
     if outside := int(((values < ends[0]) | (values > ends[1])).sum()):
         st.caption(f"beyond this axis, counted at its end: {outside} of {len(values)}")

@@ -8,6 +8,7 @@ import streamlit as st
 from app import figures, figures_holes, holes, holes_chosen, holes_widgets, holes_words, panels, words
 from app.holes import Entry, Field, Place
 from app.holes_chosen import At
+from vaecore.text import counted
 
 CODES = "the density of the codes: the mean of q(z|x) over all training images"
 
@@ -53,7 +54,7 @@ def map_of(entry: Entry, field: Field, at: tuple[float, ...], lows: np.ndarray) 
     circles = "circles: 1, 2, 3 sd of N(0, I); " if entry.kind == "standard" else ""
     st.caption(
         f"{holes_words.clipped(end, beyond)} It fades where both densities are negligible.{missed} Dots: "
-        f"{len(field.dots):,} training codes; {circles}squares: the low posterior samples below. "
+        f"{counted(len(field.dots), 'training code')}; {circles}squares: the low posterior samples below. "
         "Click, or use the arrow keys."
     )
 

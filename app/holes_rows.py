@@ -6,6 +6,7 @@ from app import holes, panels, session
 from app.holes import Entry
 from app.plain import plain
 from app.session import Checkpoint
+from vaecore.text import counted
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
@@ -34,11 +35,11 @@ def prepare(entries: list[Entry], seed: int) -> None:
     size = len(holes.images(entries[0].checkpoint)[0])
     slot = st.empty()
     for entry in entries:
-        said = f"Encoding the {size:,} training images with {plain(entry.checkpoint.name)}, once"
+        images = counted(size, "training image")
+        said = f"Encoding the {images} with {plain(entry.checkpoint.name)}, once"
         holes.codes(entry, lambda share, said=said: slot.progress(share, text=said))
     for entry in entries:
-        said = (
-            f"Ranking {holes.COUNT:,} samples of {plain(holes.prior_of(entry))} by their density under {size:,} codes"
-        )
+        said = f"Ranking {counted(holes.COUNT, 'sample')} of {plain(holes.prior_of(entry))} "
+        said += f"by their density under {counted(size, 'code')}"
         holes.ranking(entry, seed, lambda share, said=said: slot.progress(share, text=said))
     slot.empty()

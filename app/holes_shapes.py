@@ -5,9 +5,10 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import figures_holes, holes, holes_words, panels, ranking
+from app import figures, figures_holes, holes, holes_words, panels, ranking
 from app.holes import Entry, Shape
 from app.plain import plain
+from vaecore.text import counted
 
 HEIGHT = 230  # pixels
 SHAPES = {
@@ -15,7 +16,6 @@ SHAPES = {
     "distance": "distance to the closest other mean",
     "normalised": "the same in standard deviations",
 }
-BORDERS = {"solid": "solid", "dot": "dotted"}
 LONG = 3.0  # seconds: what takes longer is computed when it is asked for
 
 
@@ -28,19 +28,19 @@ def shapes(entries: list[Entry], names: dict[str, str]) -> None:
     seconds = sum(holes.pace(entry.body, entry) for entry in waiting)
     if seconds > LONG and not st.session_state.get("prior_pairs"):
         st.button(
-            f"Compare the closest pairs of {count:,} codes: {ranking.duration(seconds)}",
+            f"Compare the closest pairs of {counted(count, 'code')}: {ranking.duration(seconds)}",
             key="pairs",
             icon=":material/play_circle:",
             on_click=lambda: st.session_state.update(prior_pairs=True),
         )
         return
     with st.spinner(
-        f"Finding the nearest neighbour of each of {count:,} codes, once for each checkpoint", show_time=True
+        f"Finding the nearest neighbour of each of {counted(count, 'code')}, once for each checkpoint", show_time=True
     ):
         found = {label(entries, entry, names): holes.shape(entry) for entry in chosen}
     styles = figures_holes.styles([entry.kind for entry in chosen])
     key = "".join(
-        f"<span><i style='border-top: 3px {BORDERS.get(style.dash, 'dashed')} {style.colour}'></i>{escape(name)}</span>"
+        f"<span><i style='border-top: 3px {figures.border(style.dash)} {style.colour}'></i>{escape(name)}</span>"
         for name, style in zip(found, styles, strict=True)
     )
     st.html(f"{STYLE}<div class='names'>{key}</div>")

@@ -9,7 +9,7 @@ from app import widgets
 
 COMPONENTS = Path(__file__).parent / "components"
 
-_MAP = widgets.declared("prior_map", "field")
+_MAP = widgets.declared("prior_map", "field", ("circle", "words"))
 _TILES = st.components.v2.component(
     "tiles",
     html='<div class="strip"></div>',

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.plain import plain
 from app.words import nats
+from vaecore.text import counted
 
 LITTLE = 0.5  # nats: a median that moves by less has not moved
 CLEAR = 3.0  # nats between log q and log p at one z: from here on it is called a hole, or overfull
@@ -26,8 +27,8 @@ def draws(log_q: np.ndarray, keep: int) -> str:
     """What the ranking found, from log q(z) of all samples."""
     lowest = np.sort(log_q)[:keep]
     return (
-        f"Of {len(log_q):,} draws the {keep} lowest in q(z): their median log q(z) is {nats(float(np.median(lowest)))} "
-        f"nats, that of all draws {nats(float(np.median(log_q)))}."
+        f"Of {counted(len(log_q), 'draw')} the {keep} lowest in q(z): their median log q(z) is "
+        f"{nats(float(np.median(lowest)))} nats, that of all draws {nats(float(np.median(log_q)))}."
     )
 
 

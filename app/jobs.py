@@ -29,6 +29,7 @@ from pathlib import Path
 
 from app import bounds, job_files, turn
 from vaecore.safefiles import BadFile
+from vaecore.text import counted
 
 TAIL = 1 << 16  # bytes of what a command said last
 NOBODY = 0  # as the process of a job whose record cannot be read
@@ -110,7 +111,7 @@ def start(kind: str, target: str, arguments: list[str], owner: str = "") -> Job:
         if there and there.active:
             return there
         if kind != "train" and sum(job.active and job.kind != "train" for job in every()) >= MOST:
-            raise ValueError(f"{MOST} jobs are running already; start this one when one of them is done.")
+            raise ValueError(f"{counted(MOST, 'job')} are running already; start this one when one of them is done.")
         bounds.must_have_place(kind, owner, every())
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)

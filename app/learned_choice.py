@@ -21,6 +21,7 @@ from app.learned_map import METHODS, POINTS, Map, Shown, View
 from app.learned_selection import SEEDS
 from app.plain import plain
 from app.session import Checkpoint
+from vaecore.text import counted
 
 # CPU seconds of t-SNE and UMAP for so many points, roughly: the bar that follows knows better.
 COST = {"tsne": {2000: 20, 5000: 80, 10_000: 220}, "umap": {2000: 8, 5000: 20, 10_000: 60}}
@@ -99,7 +100,8 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     names, target = ", ".join(one.name for one in absent), target_of(absent, view)
     job = jobs.find("embed", target)
     if job and job.active:
-        watching.follow("embed", target, f"{METHODS[view.method]} of {count:,} codes, {plain(names)}")
+        codes = counted(count, "code")
+        watching.follow("embed", target, f"{METHODS[view.method]} of {codes}, {plain(names)}")
         return
     watching.ended(job)
     if job and job.state == "stopped":
@@ -138,7 +140,7 @@ def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: st
     return {
         "title": name,
         "note": own.note,
-        "alt": f"Map of {len(own.places):,} codes of {checkpoint.name}, coloured by {what}. {own.note}.",
+        "alt": f"Map of {counted(len(own.places), 'code')} of {checkpoint.name}, coloured by {what}. {own.note}.",
         "places": own.name,
         "values": colour.name,
         "legend": colour.legend,

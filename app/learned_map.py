@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import learned
 from app.session import Checkpoint
+from vaecore.text import counted
 
 if TYPE_CHECKING:
     from vaecore.embedding import Settings
@@ -126,7 +127,7 @@ def embedded(
     places = kept(_checkpoint.folder, view.settings, torch.from_numpy(_these.places), digest=digest)
     if places is None:
         return None
-    note = f"{METHODS[view.method]}, {len(places):,} codes, seed {view.seed}"
+    note = f"{METHODS[view.method]}, {counted(len(places), 'code')}, seed {view.seed}"
     return finished(view.method, "-".join(map(str, (digest[:16], *view))), places.numpy(), note)
 
 

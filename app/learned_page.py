@@ -22,6 +22,7 @@ from app.learned_colours import COLOURS, Colour, Painted
 from app.learned_later import Work
 from app.learned_map import Map, Shown, View
 from app.session import Checkpoint
+from vaecore.text import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def draw(scene: Scene, chosen: Selection | None, mask: np.ndarray | None) -> Non
         these, entries, sent(chosen, places), mask, lambda said: select(said, places, sources, scene.colour.kind)
     )
     way = scene.view.method if any(one.latent > 2 for one in scene.shown) else "z"
-    st.caption(f"{len(these.rows):,} images. {learned_words.WAYS[way]}")
+    st.caption(f"{counted(len(these.rows), 'image')}. {learned_words.WAYS[way]}")
 
 
 def sent(chosen: Selection | None, places: list[int]) -> dict | None:

@@ -16,6 +16,7 @@ from app import (
 )
 from app.plain import plain
 from app.session import Checkpoint
+from vaecore.text import counted
 
 GROUPS, FEW = 32, 12  # images, and where a decoder draws pixel after pixel
 
@@ -35,10 +36,9 @@ def triplets(checkpoints: list[Checkpoint], names: list[str]) -> None:
     rows = np.sort(np.random.default_rng(seed).choice(tests, min(tests, count), replace=False))
     with st.spinner("Reconstructing"):
         strips = learned_selection.together(checkpoints, dataset, rows)
-    st.caption(
-        f"{len(rows)} test images, drawn at random; from left to right: {plain(' | '.join(['original', *names]))}."
-    )
-    alt = f"{len(rows)} test images by seed {seed}, each beside its reconstructions by {', '.join(names)}"
+    images, order = counted(len(rows), "test image"), " | ".join(["original", *names])
+    st.caption(f"{images}, drawn at random; from left to right: {plain(order)}.")
+    alt = f"{images} by seed {seed}, each beside its reconstructions by {', '.join(names)}"
     st.html(learned_selection.groups(strips, alt))
 
 

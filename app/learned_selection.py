@@ -9,6 +9,7 @@ from app import between, figures, figures_between, learned, session
 from app.learned_map import Shown
 from app.plain import plain
 from app.session import Checkpoint
+from vaecore.text import counted
 
 SEEDS = 10**6
 MOST, FEW = 60, 16  # images shown, and where a decoder draws pixel after pixel
@@ -33,7 +34,7 @@ def panel(these: Shown, mask: np.ndarray | None) -> None:
 
 def summary(these: Shown, rows: np.ndarray, known: np.ndarray | None) -> str:
     mean = learned.images(these.dataset, rows).mean(0).numpy()
-    said = f"{len(rows):,} of {len(these.rows):,} images" + ("" if known is None else f": {mostly(known)}")
+    said = f"{len(rows):,} of {counted(len(these.rows), 'image')}" + ("" if known is None else f": {mostly(known)}")
     picture = f"<img src='{figures.data_uri(mean)}' alt='Mean of the selected images'>"
     figure = f"<figure>{picture}<figcaption>mean image</figcaption></figure>"
     return f"<p>{escape(said)}</p><div>{figure}{'' if known is None else bars(known)}</div>"
@@ -79,7 +80,7 @@ def pictures(checkpoints: list[Checkpoint], names: list[str], dataset: str, rows
             st.caption(f"seed {seed}", width="content")
     with st.spinner("Reconstructing"):
         strips = together(checkpoints, dataset, chosen)
-    st.html(groups(strips, f"{len(chosen)} selected images, each beside its reconstructions"))
+    st.html(groups(strips, f"{counted(len(chosen), 'selected image')}, each beside its reconstructions"))
 
 
 def draw_others(key: str) -> None:

@@ -137,7 +137,7 @@ def probes(checkpoints: list[Checkpoint], names: list[str]) -> None:
         with panels.sentences():
             works[name] = learned_clusters.probed(one, count, state["learned_lseed"])
     if not all(work.done for work in works.values()):
-        learned_later.follow(list(works.values()), f"Training with {text} labels")
+        learned_later.follow(list(works.values()), f"Training with {learned_words.labels(text)}")
         return
     found = {name: work.value for name, work in works.items() if work.value}
     if found:
@@ -156,7 +156,7 @@ def results(found: dict[str, dict[str, float]], text: str) -> str:
         for name, each in found.items()
     )
     return (
-        f"<table class='probes'><caption>Accuracy on the test images, %, {text} labels</caption>"
+        f"<table class='probes'><caption>Accuracy on the test images, %, {learned_words.labels(text)}</caption>"
         f"<thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table>"
     )
 

@@ -11,7 +11,7 @@ from app.learned_map import Map, Shown
 
 FETCHED = 64  # images at once, at most
 
-_SCATTER = widgets.declared("scatter", "scatter", ("scatter_paint", "scatter_hands", "ramp"))
+_SCATTER = widgets.declared("scatter", "scatter", ("scatter_paint", "scatter_hands", "ramp", "circle", "words"))
 
 
 def send(name: str, kind: str, numbers: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """What the page of codes says in words: of clusters and probes beside the paper's, and how it is all computed."""
 
 from app.learned_clusters import PAPER_CLUSTERS, paper_tables
+from vaecore.text import counted
 
 BASELINE, BEST = "ResNet VAE w. AF", "MAE(1, 0.5)"
 
@@ -9,7 +10,7 @@ def clustered(own: dict[str, dict[str, float]], clusters: int, in_paper: bool) -
     """How many test images the clusters name right, beside the paper's two ends where it has this K."""
     name = max(own, key=lambda one: own[one]["majority"])
     best = {rule: 100 * value for rule, value in own[name].items()}
-    start = f"{clusters} clusters" if len(own) == 1 else f"{clusters} clusters of {name}, the best here,"
+    start = counted(clusters, "cluster") + ("" if len(own) == 1 else f" of {name}, the best here,")
     said = (
         f"{start} name {best['majority']:.1f} % of the test images by majority, {best['closest']:.1f} % by the closest "
         "sample."
@@ -34,10 +35,14 @@ def side(value: float, low: float, high: float) -> str:
     return "between the two"
 
 
+def labels(text: str) -> str:
+    """How many labels a probe learns from, as the address and the choice say it."""
+    return "all labels" if text == "all" else counted(int(text), "label")
+
+
 def probed(found: dict[str, dict[str, float]], text: str) -> str:
     parts = [f"{name} {100 * each['knn']:.1f} % and {100 * each['linear']:.1f} %" for name, each in found.items()]
-    labels = "all labels" if text == "all" else f"{int(text):,} labels"
-    return f"With {labels} KNN and the linear layer name right: {'; '.join(parts)}."
+    return f"With {labels(text)} KNN and the linear layer name right: {'; '.join(parts)}."
 
 
 WAYS = {

@@ -11,7 +11,7 @@ from app.pad import Entries
 from app.session import Checkpoint, Look
 
 COMPONENTS = Path(__file__).parent / "components"
-SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "offline"), ("common", "pad", "offline")
+SCRIPTS, STYLES = ("decoder", "pad_picture", "pad_panel", "words", "offline"), ("common", "pad", "offline")
 
 
 def page(

@@ -121,7 +121,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 def legend(shapes: list[Outline], marks: tuple = (None, None)) -> str:
     """The key under the drawing, as HTML."""
-    lines = [(shape.name, shape.colour, BORDERS.get(shape.dash, "dashed")) for shape in shapes]
+    lines = [(shape.name, shape.colour, figures.border(shape.dash)) for shape in shapes]
     lines += [("true z", figures.PURPLE, "dotted")] if marks[0] is not None else []
     lines += [("refinement", figures.PATH, "solid")] if marks[1] is not None else []
     key = "".join(
@@ -129,6 +129,3 @@ def legend(shapes: list[Outline], marks: tuple = (None, None)) -> str:
     )
     drops = "".join(f"<span><b style='background: {colour}'></b>{drop}</span>" for drop, colour in figures.swatches())
     return f"<p class='key'>{key}</p><p class='key'>p(z|x), drop from its peak in nats: {drops}</p>"
-
-
-BORDERS = {"solid": "solid", "dot": "dotted"}

@@ -263,7 +263,7 @@ def unpacked(text: str, shape: tuple[int, ...]) -> np.ndarray:
     except (ValueError, binascii.Error, zlib.error) as error:
         raise ValueError("The link carries no picture that can be read.") from error
     if len(found) != size or not unzip.eof or unzip.unused_data:
-        raise ValueError(f"The link carries a picture, but none of {' x '.join(map(str, shape))} numbers.")
+        raise ValueError(f"The link carries a picture, but none of shape {' x '.join(map(str, shape))}.")
     return np.frombuffer(found, np.uint8).reshape(shape)
 
 

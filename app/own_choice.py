@@ -8,6 +8,7 @@ import streamlit as st
 from app import choices, own, own_looks, own_steps, own_widgets, panels
 from app.plain import plain
 from app.session import OWN, Checkpoint, Codes, Pick
+from vaecore.text import counted
 
 BEAT = 0.2  # seconds from an answer's first part, the place in the map, to its picture
 SOURCES = {
@@ -98,7 +99,9 @@ def change(kind: str | None, before: Pick) -> None:
 def brought(checkpoint: Checkpoint, kind: str) -> Pick:
     """The canvas or the upload, the steps to what the model sees, and that as a pick."""
     if checkpoint.shape[0] not in (1, 3):
-        st.info(f"Images of {checkpoint.shape[0]} channels can be neither drawn nor uploaded here: 1 or 3 are needed.")
+        st.info(
+            f"Images of {counted(checkpoint.shape[0], 'channel')} can be neither drawn nor uploaded: 1 or 3 are needed."
+        )
         return Pick(kind, 0)
     known = own_looks.convention(checkpoint.dataset, checkpoint.shape, checkpoint)
     material, (first, second) = st.session_state.get(f"own_{kind}"), st.columns([1, 2.9], gap="medium")

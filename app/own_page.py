@@ -9,6 +9,7 @@ from app import choices, figures, own_looks, widgets
 from app.own_looks import Near
 from app.session import Checkpoint, Look, Pick
 from app.words import nats
+from vaecore.text import counted
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
@@ -46,7 +47,10 @@ def thumbnails(found: Near) -> None:
 
 
 def sentence(found: Near) -> str:
-    what = f"The {len(found.indices)} {found.split} images whose codes, the means of q(z|x), lie nearest to this one's"
+    what = (
+        f"The {counted(len(found.indices), f'{found.split} image')} whose codes, the means of q(z|x), lie nearest to "
+    )
+    what += "this one's"
     if found.split == "test":
         what += "; press one to open it"
     if found.labels is None:

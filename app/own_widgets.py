@@ -8,7 +8,7 @@ from app import figures, own
 from app.own import Material
 from app.widgets import declared
 
-_EASEL = declared("easel", "easel")
+_EASEL = declared("easel", "easel", ("circle",))
 
 
 def easel(

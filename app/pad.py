@@ -140,7 +140,7 @@ def view(entries: Entries, names: dict[str, str] | None) -> dict:
         "rest": [float(v) for v in look.q.peak],
         "shape": list(host.shape),
         "colours": [figures.GREY, figures.BLUE],
-        "systems": [[name, *style] for name, style in zip(labels, styles, strict=True)],
+        "systems": [[name, colour, figures.border(dash)] for name, (colour, dash) in zip(labels, styles, strict=True)],
     }
 
 

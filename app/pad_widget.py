@@ -6,7 +6,7 @@ from app import pad, pinned, widgets
 from app.pad import Entries
 from app.session import Checkpoint
 
-_PAD = widgets.declared("pad", "pad", ("pad_panel", "pad_picture", "decoder"))
+_PAD = widgets.declared("pad", "pad", ("pad_panel", "pad_picture", "decoder", "words"))
 
 
 def show(entries: Entries, names: dict[str, str] | None = None) -> None:

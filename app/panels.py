@@ -145,14 +145,19 @@ def name(look: Look) -> str:
 
 def numbers(look: Look, colour: str = figures.ORANGE) -> None:
     """The answer in words and numbers; `colour` is that of q in the picture."""
-    rows = "".join(
-        f'<div class="row" style="border-color: {row.colour or "transparent"}"><dt>{escape(row.name)}'
-        f"<b>{escape(row.value)}</b></dt><dd>{escape(row.meaning)}</dd></div>"
-        for row in words.numbers(look, colour)
-    )
     st.html(
         f'{STYLE}<section class="look" data-pick="{look.pick}"><p>{escape(words.headline(look))}</p>{bar(look, colour)}'
-        f"{pictures(look)}<small>{escape(name(look))}; all numbers in nats</small><dl>{rows}</dl></section>"
+        f"{pictures(look)}<small>{escape(name(look))}; all numbers in nats</small>"
+        f"<dl>{rows(look, colour)}</dl></section>"
+    )
+
+
+def rows(look: Look, colour: str) -> str:
+    """The numbers, each beside the line of what it is of in the picture."""
+    return "".join(
+        f'<div class="row" style="border-left: 4px {row.line} {row.colour or "transparent"}"><dt>{escape(row.name)}'
+        f"<b>{escape(row.value)}</b></dt><dd>{escape(row.meaning)}</dd></div>"
+        for row in words.numbers(look, colour)
     )
 
 
@@ -194,7 +199,7 @@ STYLE = """<style>
 .look img { width: 112px; height: 112px; image-rendering: pixelated; border-radius: 4px; background: #000; }
 .look figcaption, .look small { font-size: .78rem; opacity: .75; }
 .look dl { margin: .3rem 0 0 !important; padding: 0; }
-.look .row { border-left: 4px solid; padding: .22rem 0 .22rem .6rem; }
+.look .row { padding: .22rem 0 .22rem .6rem; }
 .look dt { display: flex; justify-content: space-between; font-weight: 600; font-size: .92rem; }
 .look dt b { font-variant-numeric: tabular-nums; }
 .look dd { margin: 0; font-size: .8rem; line-height: 1.3; opacity: .8; }

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from vaecore.text import counted
+
 
 @dataclass(frozen=True)
 class Score:
@@ -135,7 +137,7 @@ def headline(outcome: Outcome, key: str) -> str:
 
 def first(outcome: Outcome, key: str) -> str:
     alone, noun = outcome.alone[key], MEASURES[outcome.measure].noun
-    start = f"Over {outcome.images:,} images, {noun}"
+    start = f"Over {counted(outcome.images, 'image')}, {noun}"
     if alone.sign == 0:
         return f"{start} goes neither up nor down with the {SCORES[key].name}: rank correlation {alone}."
     way = "rises" if alone.value > 0 else "falls"
@@ -187,7 +189,7 @@ def percent(share: float) -> str:
 def duration(seconds: float) -> str:
     """A time to wait, as one would say it."""
     if seconds < 90:
-        return f"about {max(5, 5 * round(seconds / 5))} seconds"
+        return f"about {counted(max(5, 5 * round(seconds / 5)), 'second')}"
     if seconds < 90 * 60:
-        return f"about {round(seconds / 60)} minutes"
+        return f"about {counted(round(seconds / 60), 'minute')}"
     return f"about {seconds / 3600:.1f} hours"

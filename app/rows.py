@@ -7,11 +7,12 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures, jobs, owners, panels, ranking, session, survey, watching, widgets, words
+from app.numbers import significant
 from app.plain import plain, quoted
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
-from vaecore.text import a
+from vaecore.text import a, counted
 
 GPVAE = "GPVAE"  # the recipe's label: the one whose encoder has an uncertainty of its own
 FEWEST = 30  # images: under this many no correlation means anything
@@ -59,13 +60,13 @@ def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     slot = text.empty()
     if done:
         said = (
-            f"The exact posteriors of the first {done:,} of {images:,} test images are known; what is shown is of "
-            "these. The rest takes {}, in the background."
+            f"The exact posteriors of the first {done:,} of {counted(images, 'test image')} are known; what is shown "
+            "is of these. The rest takes {}, in the background."
         )
     else:
         said = (
-            f"The exact posteriors of the {images:,} test images have not been computed yet. It takes {{}}, once for "
-            "this checkpoint, in the background: you may leave the page, and stop it and go on later."
+            f"The exact posteriors of the {counted(images, 'test image')} have not been computed yet. It takes {{}}, "
+            "once for this checkpoint, in the background: you may leave the page, and stop it and go on later."
         )
     slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):
@@ -214,9 +215,9 @@ def whole_set(
         config=panels.HIDE_BAR,
         on_select=dot_clicked,
         selection_mode="points",
-        alt=f"{len(x):,} test images, {SCORES[score].name} against {MEASURES[measure].name}. {told.headline}",
+        alt=f"{counted(len(x), 'test image')}, {SCORES[score].name} against {MEASURES[measure].name}. {told.headline}",
     )
-    picture.caption(f"{len(x):,} test images. Click a dot to open its posterior.{left_out(known)}")
+    picture.caption(f"{counted(len(x), 'test image')}. Click a dot to open its posterior.{left_out(known)}")
     sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in [*told.sentences, *extra])
     said.html(
         f'{STYLE}<section class="verdict" data-score="{score}" data-measure="{measure}">'
@@ -229,7 +230,7 @@ def left_out(known: Survey) -> str:
     if known.exact < known.images:
         said += f" The exact results cover the first {known.exact:,} of {known.images:,}."
     if len(known.rows) < known.exact:
-        said += f" {known.exact - len(known.rows):,} images with numbers that are not finite are left out."
+        said += f" Left out: {counted(known.exact - len(known.rows), 'image')} with numbers that are not finite."
     return said
 
 
@@ -312,7 +313,7 @@ def one(checkpoint: Checkpoint, known: Survey, score: str, number: int, drawing:
 def numbers_of(known: Survey, score: str, drawing: Sketch) -> list[tuple[str, str]]:
     """What is measured of one image, in words."""
     numbers = [
-        (SCORES[score].formula if score in OWN else SCORES[score].name, f"{known.scores[score][drawing.index]:.3g}")
+        (SCORES[score].formula if score in OWN else SCORES[score].name, significant(known.scores[score][drawing.index]))
     ]
     if drawing.index < known.exact:
         gap, shape, modes = (known.measures[key][drawing.index] for key in ("gap", "shape", "modes"))
@@ -364,7 +365,8 @@ def extremes(checkpoint: Checkpoint, known: Survey, score: str) -> None:
         with column:
             own = score in OWN
             st.subheader(f"{name} unsure" if own else f"{name} {SCORES[score].name}", anchor=False)
-            st.caption(f"of all {known.images:,} test images, by {SCORES[score].name}; click one to open its posterior")
+            of = counted(known.images, "test image")
+            st.caption(f"of all {of}, by {SCORES[score].name}; click one to open its posterior")
             strip(checkpoint, known, indices.tolist(), f"strip_{name}")
 
 

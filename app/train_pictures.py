@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import figures_between, figures_training, panels, training
 from app.figures_training import Curves
+from vaecore.text import counted
 
 if TYPE_CHECKING:
     from app.training import Standing
@@ -101,7 +102,7 @@ def plane(shots: dict[int, Path], shot: dict[str, np.ndarray]) -> None:
     reach = figures_training.reach_of([shot["codes"], *(codes for codes in ends if codes is not None)])
     left, right = st.columns(2)
     figure = figures_training.map_figure(shot["codes"], shot.get("labels"), reach)
-    alt = f"the latent map: codes of {len(shot['codes'])} test images, coloured by class"
+    alt = f"the latent map: codes of {counted(len(shot['codes']), 'test image')}, coloured by class"
     left.plotly_chart(figure, key="train_map", height=PLANE, config=panels.HIDE_BAR, alt=alt)
     figure = figures_training.posterior_figure(shot)
     loc, scale = (", ".join(f"{value:.2f}" for value in shot[name]) for name in ("q_loc", "q_scale"))

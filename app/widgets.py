@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import figures
 from app.session import Codes, Pick
+from vaecore.text import a
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -22,7 +23,7 @@ def declared(name: str, root: str, parts: tuple[str, ...] = ()) -> "ComponentRen
     return st.components.v2.component(name, html=f'<div class="root {root}"></div>', css=css, js=js)
 
 
-_MAP = declared("latent_map", "map", ("latent_map_colours", "latent_map_file", "ramp", "svg_pen"))
+_MAP = declared("latent_map", "map", ("latent_map_colours", "latent_map_file", "ramp", "svg_pen", "circle", "words"))
 _STRIP = declared("thumbnails", "strip")
 
 
@@ -64,7 +65,8 @@ def strip(
     Those of a pick that is none of the data set's are test images, none of which is chosen.
     """
     what, chosen = (pick.kind, pick.index) if pick.numbered else ("image", -1)
-    data = {"sprite": sprite, "indices": indices, "labels": labels, "chosen": chosen, "what": NAMES[what]}
+    said = [None if label is None else a(label) for label in labels]
+    data = {"sprite": sprite, "indices": indices, "labels": said, "chosen": chosen, "what": NAMES[what]}
     data["captions"] = captions
     _STRIP(key=key, data=data, on_pick_change=lambda: on_pick(st.session_state[key]["pick"]))
 

@@ -4,12 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.figures import GREEN
+from app.figures import GREEN, border
+from app.numbers import nats
 from vaecore.text import a, counted
 
 if TYPE_CHECKING:
     from app.session import Look
 
+BEST = (GREEN, border("dash"))  # the line of the best Gaussian in every picture
 SURE = 0.05  # nats: an uncertainty over this is said in words
 
 
@@ -22,22 +24,11 @@ class Number:
     error: float | None
     meaning: str
     colour: str = ""
+    line: str = "solid"  # as CSS names it
 
     @property
     def value(self) -> str:
         return nats(self.amount, self.error or 0.0)
-
-
-def nats(value: float, error: float = 0.0) -> str:
-    """One decimal, two where small; the uncertainty where it touches the last digit shown."""
-    if not math.isfinite(value):
-        return "not finite"
-    decimals = 2 if abs(value) < 1 else 1
-    text = f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-    if error < 0.5 * 10**-decimals:
-        return text
-    places = max(decimals, -math.floor(math.log10(error))) if error < 1 else 1
-    return f"{text} ± {error:.{places}f}" if math.isfinite(error) else f"{text} ± unknown"
 
 
 def headline(look: "Look") -> str:
@@ -80,13 +71,13 @@ def numbers(look: "Look", colour: str) -> list[Number]:
         return [
             *first,
             Number("gap of q", look.gap, look.gap_error, own, colour),
-            Number("gap of the best diagonal Gaussian", look.approximation, None, yardstick(look), GREEN),
+            Number("gap of the best diagonal Gaussian", look.approximation, None, yardstick(look), *BEST),
         ]
     return [
         *first,
         Number("gap", look.gap, look.gap_error, gap),
         Number("amortization gap", look.amortization, look.gap_error, amortization(look), colour),
-        Number("approximation gap", look.approximation, look.gap_error, approximation(look), GREEN),
+        Number("approximation gap", look.approximation, look.gap_error, approximation(look), *BEST),
     ]
 
 

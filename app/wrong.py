@@ -73,7 +73,7 @@ def _values(digest: str, stamp: tuple[int, ...], kind: str, _checkpoint: Checkpo
         return None
     known = np.full(len(codes.loc), np.nan)
     known[: len(found)] = found[: len(known)]
-    return np.where(np.isfinite(known), known, np.nan)
+    return np.where(np.isfinite(known), known, np.nan).astype(np.float32)  # as the map has them
 
 
 def exact(checkpoint: Checkpoint, kind: str) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 from app.wrong_words import STYLE, caption, number, sentence, table, title
-from vaecore.text import a
+from vaecore.text import a, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def coloured(checkpoint: Checkpoint, kind: str) -> dict | None:
     measure, scale, known = MEASURED[kind], wrong.scale(checkpoint, kind), int(np.isfinite(found).sum())
     name = f"{checkpoint.digest[:16]}-{kind}-{known}"
     widgets.send_values(name, found)
-    part = f"{known:,} of {len(found):,} images have a known {measure.name}, the others are small and grey"
+    part = f"{known:,} of {counted(len(found), 'image')} have a known {measure.name}, the others are small and grey"
     clipped = "its ends: the values' 2 % and 98 % quantiles; the greatest lie on top"
     return {
         "name": name,
@@ -180,7 +180,7 @@ def by_label(checkpoint: Checkpoint, kind: str, whole: Line, single: list[Line])
         config=panels.HIDE_BAR,
         on_select=bar_clicked,
         selection_mode="points",
-        alt=f"Histograms of the {title(kind)} of {whole.count:,} test images, a row for each label. Medians: "
+        alt=f"Histograms of the {title(kind)} of {counted(whole.count, 'test image')}, a row for each label. Medians: "
         f"{medians or number(kind, whole.median)}.",
     )
     note = " Click a row to see the ten worst of its label." if single else ""

@@ -2,9 +2,9 @@
 
 from html import escape
 
-from app import words
+from app.numbers import measured, nats, significant
 from app.wrong import EXACT, MEASURED, Line
-from vaecore.text import a
+from vaecore.text import a, counted
 
 
 def title(kind: str) -> str:
@@ -12,7 +12,7 @@ def title(kind: str) -> str:
 
 
 def number(kind: str, value: float) -> str:
-    return f"{words.nats(value)} nats" if MEASURED[kind].unit else f"{value:.3g}"
+    return measured(value, MEASURED[kind].unit)
 
 
 def caption(kind: str, index: int, label: int | None, value: float) -> str:
@@ -22,9 +22,8 @@ def caption(kind: str, index: int, label: int | None, value: float) -> str:
 def sentence(kind: str, whole: Line, single: list[Line], images: int) -> str:
     """What all images lose, and which labels lose the most and the least."""
     what = "lose" if kind in EXACT else f"have {a(title(kind))} of"
-    where = (
-        f"the {images:,} test images" if whole.count == images else f"the {whole.count:,} known of {images:,} images"
-    )
+    part = f"the {whole.count:,} known of {counted(images, 'image')}"
+    where = f"the {counted(images, 'test image')}" if whole.count == images else part
     said = f"Half of {where} {what} less than {number(kind, whole.median)}, one in ten more than"
     said = f"{said} {number(kind, whole.high)}."
     if len(single) < 2:
@@ -42,7 +41,7 @@ def table(kind: str, lines: list[Line]) -> str:
     heads = ["label", "n", "median", "90 %", *(["amortization"] if parts else [])]
     body = ""
     for line in lines:
-        numbers = [words.nats(v) if MEASURED[kind].unit else f"{v:.3g}" for v in (line.median, line.high)]
+        numbers = [nats(v) if MEASURED[kind].unit else significant(v) for v in (line.median, line.high)]
         share = [] if not parts else ["" if line.amortized is None else f"{line.amortized:.1%}"]
         cells = ["all" if line.label is None else str(line.label), f"{line.count:,}", *numbers, *share]
         body += f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -1,5 +1,7 @@
 """A page run headless, apart from the user's folders."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from app import health, session
 
 MAIN = str(Path(session.__file__).parent / "main.py")
+# A component of ours: its script, the class of its root, and further scripts.
+DECLARED = re.compile(r'declared\("(\w+)", "(\w+)"(?:, (\([^)]*\)))?\)')
 LIMIT = 90  # seconds for a page: torch may be imported on the way
 
 
@@ -31,3 +35,13 @@ def visited(view: str, address: dict[str, str | list[str]]) -> AppTest:
     app.switch_page(view)
     app.run()
     return app
+
+
+def scripts() -> dict[str, tuple[str, str]]:
+    """Of each component the code as the app hands it over, and the class of its root."""
+    app, found = Path(__file__).parents[1] / "app", {}
+    for file in app.glob("*.py"):
+        for name, root, parts in DECLARED.findall(file.read_text()):
+            files = (name, *(ast.literal_eval(parts) if parts else ()))
+            found[name] = "\n".join((app / "components" / f"{each}.js").read_text() for each in files), root
+    return found

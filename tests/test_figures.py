@@ -15,6 +15,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from app import figures
+from app.numbers import nats, significant
 
 APP = Path(__file__).resolve().parents[1] / "app"
 
@@ -119,8 +120,8 @@ def test_a_path_joins_all_stages_and_numbers_those_that_stand_apart() -> None:
     line = figures.path_lines(path, side=1.0)[1]
     assert list(line.text) == ["0", "", "2", ""]
     assert list(line.x) == list(places[:, 0])
-    assert line.customdata[0] == "the encoder's mean: 4.00 nats"
-    assert line.customdata[3] == "after step 3: 1.00 nats"
+    assert line.customdata[0] == "the encoder's mean: 4.0 nats"
+    assert line.customdata[3] == "after step 3: 1.0 nats"
 
 
 def test_a_small_figure_has_no_legend_and_says_its_title() -> None:
@@ -194,13 +195,16 @@ def test_plotly_finds_nothing_wrong_in_the_picture(small: bool, table: bool) -> 
     assert json.loads(checked.to_json()) == json.loads(figure.to_json())
 
 
+PLAIN = ("vaecore.text", "vaecore.threads", "app.numbers")  # words, numbers and threads, which know no model
+
+
 def imports(file: Path) -> set[str]:
     """The top-level packages that a file imports, inside functions too."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {name.name.split(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module != "vaecore.text":  # words, which know no model
+        elif isinstance(node, ast.ImportFrom) and node.module not in PLAIN:
             found.add((node.module or "").split(".")[0])
     return found
 
@@ -212,7 +216,8 @@ def test_figures_know_neither_torch_nor_streamlit() -> None:
 # What asks the library and keeps the answers; all others show them.
 BESIDE_SESSION = (
     "session health survey holes between between_priors training shelf learned learned_clusters learned_colours "
-    "learned_later learned_map learned_selection own_looks owners bounds serving pad pad_decoder wrong"
+    "learned_later learned_map learned_selection own_looks owners bounds serving pad pad_decoder visits wrong "
+    "main jobs job_files"
 ).split()
 ALL_FILES = sorted(set(APP.rglob("*.py")), key=str)
 
@@ -249,6 +254,9 @@ def test_the_ranking_names_its_axes_and_keeps_zero_on_the_logarithmic_one() -> N
     figure = figures.ranking_figure(x, y, indices, None, ("uncertainty", "gap, nats"), ringed={1: 4, 2: 9})
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("uncertainty", "gap, nats")
     assert min(figure.data[0].y) == pytest.approx(figures.FLOOR)
+    # Pointed at, a dot says its own numbers as the panels do, not where it is drawn.
+    assert figure.data[0].text[0] == "0.00000001, 0.00 nats"
+    assert list(figure.data[0].text) == [f"{significant(a)}, {nats(b)} nats" for a, b in zip(x, y, strict=True)]
     assert list(figure.data[-1].customdata) == [8, 18]
     assert list(figure.data[-1].text) == ["1", "2"]
     classes = figures.ranking_figure(x, y, indices, labels, ("u", "g"))
@@ -259,6 +267,7 @@ def test_the_ranking_names_its_axes_and_keeps_zero_on_the_logarithmic_one() -> N
 def test_counts_are_jittered_about_themselves() -> None:
     modes = np.repeat([1.0, 2.0], 20)
     figure = figures.ranking_figure(np.geomspace(1, 9, 40), modes, np.arange(40), None, ("u", "modes"), counts=True)
+    assert set(figure.data[0].text[:20]) == {f"{significant(x)}, 1" for x in np.geomspace(1, 9, 40)[:20]}
     drawn = np.asarray(figure.data[0].y)
     assert np.abs(drawn - modes).max() <= 0.3
     assert len(set(drawn.tolist())) == 40

@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_report_and_leaves_torchs_numbers_alone(ima
 
 
 def test_the_worst_images_are_those_of_least_elbo(images: torch.Tensor) -> None:
-    images[7] += 30
+    images[7] += 14  # far from all others, and still what standardised pixels may be
     found = health.report(spread(3), images, sizes=health.Sizes(images=30, samples=4, codes=24, worst=3, prior=50))[
         "worst images"
     ]

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 import vaecore
 from app import figures, figures_holes, holes, holes_words, session
 from app.holes_words import Said
+from app.numbers import nats
 from app.plain import quoted
 from vaecore import aggregate
 
@@ -302,6 +303,17 @@ def test_a_joint_prior_is_held_against_the_paper(log_p: float, elbo: float, verd
 def test_without_a_standard_prior_nothing_is_compared() -> None:
     assert "standard prior" in holes_words.lessons([said("joint", 0, 0)])[0]
     assert "learned prior" in holes_words.lessons([said("standard", 0, 0)])[0]
+
+
+@pytest.mark.parametrize("z", ["0.4,-0.3", "2.5,2.5"])
+def test_the_maps_tooltip_and_the_panel_are_told_the_same(z: str) -> None:
+    app = opened(z=z)
+    sent = [json.loads(element.proto.json or "{}") for element in app.get("bidi_component")]
+    (log_q, log_p), told = next(data["log"] for data in sent if "log" in data), bodies(app)
+    panel = re.findall(r"<dt>(log [qp]\(z\))[^<]*<b>([^<]+)</b></dt><dd>([^<]*)</dd>", told)
+    assert panel[0][:2] == ("log q(z)", nats(log_q))
+    assert panel[1][:2] == ("log p(z)", nats(log_p))
+    assert f"log q(z) lies {nats(abs(log_q - log_p))} nats" in panel[1][2]
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ ZIPS = {
     "says it is huge": (lambda: lying(one("a"), 1 << 31), "would unpack to"),
     "says it is larger": (lambda: lying(one("a"), 5000), "damaged"),
     "many files": (lambda: zipped({f"f{n}": b"" for n in range(70)}), "lists 70 files"),
-    "long list": (lambda: one("a")[:-10] + struct.pack("<II", 1 << 30, 0) + b"\0\0", "lists 1 files in 1,073,741,824"),
+    "long list": (lambda: one("a")[:-10] + struct.pack("<II", 1 << 30, 0) + b"\0\0", "lists 1 file in 1,073,741,824"),
     "huge archive": (lambda: one("a")[:-22] + b"PK\x06\x07" + bytes(16) + one("a")[-22:], "zip64"),
     "upwards": (lambda: one("../a"), "leads out of its folder"),
     "upwards inside": (lambda: one("a/../../b"), "leads out of its folder"),

@@ -15,7 +15,7 @@ import torch
 from pages import set_apart, visited
 
 import vaecore
-from app import keep, offline, panels, session, sheet, words
+from app import figures, keep, offline, panels, session, sheet, words
 from app.contour_lines import closed_lines
 from app.session import Pick
 
@@ -142,6 +142,24 @@ def test_checkpoints_that_stand_alone_have_pictures_and_rows_of_their_own() -> N
     ids = re.findall(r" id='([^']+)'", text)
     assert len(ids) == len(set(ids)) >= 7
     assert all(f"url(#{clip})" in text for clip in ids if clip.endswith("-frame"))
+
+
+def test_the_best_gaussian_is_green_and_dashed_in_every_picture_and_key() -> None:
+    plain, mixed = entry("plain"), entry("mixed")
+    line = next(trace.line for trace in figures.outlines(figures.best(np.zeros(2), np.ones(2)), 6.0) if trace.line.dash)
+    assert (line.dash, line.color) == ("dash", figures.GREEN)
+    for entries, names in (([plain], None), ([plain, mixed], {"plain": "VAE", "mixed": "ME(5)"})):
+        axes, log_density, shapes, _ = panels.drawing(entries, names)
+        app = figures.posterior_figure(axes, log_density, shapes, "")
+        greens = [one.line.dash for one in app.data if one.name == "best Gaussian" and one.mode == "lines"]
+        assert set(greens) == {"dash"}
+    (style,) = set(re.findall(rf"border-left: 4px (\w+) {figures.GREEN}", panels.rows(plain[1], figures.ORANGE)))
+    assert style == "dashed"
+    # In the file: the picture, its key, and the small picture of a checkpoint apart.
+    text = offline.page([plain], [mixed], {"plain": "VAE", "mixed": "ME(5)"})
+    lines = re.findall(rf"<path d='[^']+' stroke='{figures.GREEN}' stroke-width='2.2'([^/]*)/>", text)
+    assert lines == [" stroke-dasharray='9 6'"] * 2
+    assert set(re.findall(rf"border-top: 3px (\w+) {figures.GREEN}", text)) == {"dashed"}
 
 
 def test_names_of_files_are_harmless() -> None:

@@ -193,7 +193,7 @@ def test_the_command_line_follows_a_paper(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert main(["evaluate", folder, "--protocol", "paper", "--images", "5", "--exact-images", "5"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert "binarised 10 times: 50 images; K = 1000 draws" in found["protocol"]
+    assert "binarised 10 times: 50 images; K = 1,000 draws" in found["protocol"]
     assert "active units on 1,298 training images" in found["protocol"]
 
 

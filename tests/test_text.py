@@ -1,5 +1,7 @@
 """Words around numbers and names, and what the library and the app say with them."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import vaecore
 from app import figures
 from vaecore.__main__ import main
 from vaecore.recipes import RECIPES, label
-from vaecore.text import a, counted
+from vaecore.text import a, counted, plural
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,39 @@ def test_the_library_refuses_such_a_folder_before_it_trains(tmp_path: Path) -> N
     assert steps == []
     with pytest.raises(ValueError, match="is not UTF-8"):
         vaecore.save(vae, tmp_path / "gr\udcfcn")
+
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("vaecore/**/*.py")])
+# What is counted besides the things that `counted` is called with somewhere.
+THINGS = "axis batch byte centre channel checkpoint cluster code component dimension draw epoch file hour image job"
+THINGS += (
+    " label minute mode neighbour node number operator pair pixel point process query repeat row run sample second seed"
+)
+THINGS += " step system tensor time unit way weight"
+# Words before a plural that are no numbers: "training images", "encoder.onnx draws".
+NAMES = {"kind", "source", "SPLITS[view.split]"}
+ARTICLE = re.compile(r"(?:^|[ (])[Aa]n? $")
+ADJECTIVE = r"(?: (?!of\b|as\b|and\b|with\b|million\b)[a-z-]*[^s\W])"
+
+
+def test_no_sentence_puts_a_number_before_a_plural_or_an_article_before_a_name() -> None:
+    parsed = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in SOURCES}
+    calls = [node for tree in parsed.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    things = [call.args[1] for call in calls if ast.unparse(call.func) == "counted"]
+    known = {each.value.split(" ")[-1] for each in things if isinstance(each, ast.Constant)} | set(THINGS.split())
+    number = re.compile(rf"{ADJECTIVE}{{0,2}} (?:{'|'.join(sorted(map(plural, known)))})\b")
+    found = []
+    for path, tree in parsed.items():
+        for parts in (node.values for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
+            texts = [part.value if isinstance(part, ast.Constant) else "" for part in parts]
+            for before, part, after in zip(["", *texts], parts, [*texts[1:], ""], strict=False):
+                if not isinstance(part, ast.FormattedValue):
+                    continue
+                product = before.endswith("x ") or before.endswith("x")  # of a size: 28 x 28 pixels
+                rounded = part.format_spec and re.search(r"\.[1-9]f", ast.unparse(part.format_spec))  # 1.0 points
+                is_name = ast.unparse(part.value).startswith("counted(") or ast.unparse(part.value) in NAMES
+                added = ast.unparse(part.value).startswith("'s'")
+                if added or (number.match(after) and not (product or rounded or is_name)) or ARTICLE.search(before):
+                    found.append(f"{path}:{part.lineno}: {before}{{{ast.unparse(part.value)}}}{after}")
+    assert found == []

@@ -309,14 +309,14 @@ def form(app: AppTest) -> dict[str, object]:
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> None:
+def trained_vae(tmp_path: Path) -> None:
     """A VAE that a run may begin with."""
     torch.manual_seed(0)
     vae = vaecore.build("vae", (1, 8, 8), 3, net="small")
     vaecore.save(vae, tmp_path / "runs" / "plain", dataset="dynamic_digits")
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("trained_vae")
 def test_the_whole_form_stands_in_the_link_and_opens_as_it_was(begun: list) -> None:
     app = opened(**FORM)
     assert not app.warning

@@ -196,6 +196,7 @@ def test_three_dimensions_are_declined_plainly() -> None:
 
 def test_without_images_the_stored_numbers_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "images", lambda checkpoint: (None, "Put them here."))
+    monkeypatch.setattr("vaecore.datasets.is_available", lambda name: False)
     app = opened(checkpoint="unsure")
     assert "not on this computer" in app.info[0].value
     assert verdict(app)

@@ -10,6 +10,7 @@ from pages import set_apart
 
 import vaecore
 from app import figures_wrong, session, wrong
+from app.numbers import measured
 from app.session import Checkpoint
 from vaecore.checkpoints import read_analysis, write_analysis
 
@@ -140,6 +141,8 @@ def test_the_counts_of_the_histogram_add_up() -> None:
         assert {label for label, _, _ in trace.customdata} == {int(trace.name)}
         assert np.max(trace.y) <= 0.92 + 1e-6
     line = next(trace for trace in figure.data if trace.name == "median")
+    told = {name: said for name, said in line.customdata}
+    assert told == {k: f"median {measured(float(np.median(values[labels == k])), 'nats')}" for k in range(7)}
     assert 10 ** np.asarray(line.x)[::3] == pytest.approx([np.median(values[labels == k]) for k in range(7)])
 
 

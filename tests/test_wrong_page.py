@@ -1,5 +1,6 @@
 """Colours, the worst images and their histogram on the posterior page, headless."""
 
+import base64
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_wrong import HALF, PRETRAINED, checkpoint, shelf, surroundings  # noqa: F401  fixtures
 
 from app import wrong
+from app.numbers import nats, significant
 
 
 def opened(name: str, **address: str) -> AppTest:
@@ -63,7 +65,17 @@ def test_a_link_colours_the_map(kind: str) -> None:
     assert scale["low"] < scale["high"]
     assert app.query_params["colour"] in (kind, [kind])
     (strip,) = (each for each in sent(app, "captions") if each["captions"])
-    assert set(strip["labels"]) == {4}
+    assert set(strip["labels"]) == {"a 4"}
+    # What the map's tooltip reads from is what stands under the small images and in the panel of the chosen one.
+    values = np.frombuffer(base64.b64decode(data["values"]), "<f4")
+    said = (lambda value: f"{nats(value)} nats") if scale["unit"] else significant
+    wanted = [f"{index}, a 4\n{said(values[index])}" for index in strip["indices"]]
+    assert strip["captions"] == wanted
+    if kind in wrong.EXACT:
+        panel = " ".join(element.proto.body for element in app.get("html"))
+        name = wrong.MEASURED[kind].name.removeprefix("exact ")
+        (number,) = re.findall(rf"<dt>{name}<b>([^<±]+?)(?: ±[^<]*)?</b>", panel)
+        assert number == nats(values[3])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +144,7 @@ def test_a_clicked_row_shows_the_worst_of_its_label() -> None:
     app.session_state["worst_label"] = 7
     app.run()
     (strip,) = (data for data in sent(app, "captions") if data["captions"])
-    assert set(strip["labels"]) == {7}
+    assert set(strip["labels"]) == {"a 7"}
     assert app.query_params["label"] in ("7", ["7"])
 
 

@@ -374,7 +374,7 @@ def run_evaluate(options: argparse.Namespace) -> dict:
     sets = [data] if binarisations == 1 else [data.binarised(draw) for draw in range(binarisations)]
     images = torch.cat([each.images[: options.images] for each in sets]).to(vae.device)
     results = evaluation.evaluate(vae, images, samples, options.exact_images, options.seed, training)
-    times = f" binarised {len(sets)} times" if data.grey is not None else ""
+    times = f" binarised {counted(len(sets), 'time')}" if data.grey is not None else ""
     results["protocol"] = f"{data.name}, {options.split} split{times}: {results['protocol']}"
     results["protocol"] += f". {data.note}" if data.note else ""
     if options.keep:
@@ -398,8 +398,8 @@ def run_aggregate(options: argparse.Namespace) -> dict:
     pairs = aggregate.closest_pairs(loc, scale)
     return {
         "folder": str(options.folder),
-        "protocol": f"{data.name}, the first {len(data):,} images of the {options.split} split, n_x = {options.n_x}, "
-        f"n_z = {options.n_z}, seed {options.seed}; nats",
+        "protocol": f"{data.name}, the first {counted(len(data), 'image')} of the {options.split} split, "
+        f"n_x = {options.n_x}, n_z = {options.n_z}, seed {options.seed}; nats",
         "E KL(q(z|x) || p(z))": found.avg_kl,
         "KL(q(z) || p(z))": found.kl,
         "its standard error": found.kl_error,
@@ -574,8 +574,8 @@ def bench_inference(options: argparse.Namespace) -> dict:
     with Bar() as bar, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         found = timing.bench_inference(images, device, options.repeats, on_event=bar)
-    about = f"{data.name}, {len(images):,} test images, batch {timing.BATCH}, D = {timing.LATENT}"
-    about += f", {options.repeats} repeats, {hardware(device)}, torch {torch.__version__}"
+    about = f"{data.name}, {counted(len(images), 'test image')}, batch {timing.BATCH}, D = {timing.LATENT}"
+    about += f", {counted(options.repeats, 'repeat')}, {hardware(device)}, torch {torch.__version__}"
     return {"protocol": about, **found}
 
 

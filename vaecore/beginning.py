@@ -10,6 +10,7 @@ from vaecore import checkpoints, weightnorm
 from vaecore.datasets import Dataset
 from vaecore.inputs import images_of
 from vaecore.recipes import Recipe
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 
@@ -41,9 +42,10 @@ def check_settings(vae: VAE, epochs: int, batch_size: int, learning_rate: float 
 
 def check_batch(recipe: Recipe, images: Tensor, batch_size: int, processes: int = 1) -> None:
     if min(len(images), batch_size) < (least := recipe.least_batch) * processes:
-        there = f"there are {len(images)} images and batch_size is {batch_size}"
+        there = f"there are {counted(len(images), 'image')} and batch_size is {batch_size}"
         if processes > 1:
-            raise ValueError(f"Each of {processes} processes needs at least {least} of a batch's images, and {there}.")
+            each = f"Each of {counted(processes, 'process')}"
+            raise ValueError(f"{each} needs at least {least} of a batch's images, and {there}.")
         raise ValueError(f"{recipe.name} compares the images of a batch: it needs at least {least}, and {there}.")
 
 

@@ -38,7 +38,7 @@ def model_card(config: dict, metrics: dict, size: int, say: Say = str) -> str:
         "",
         f"{say(label(config))} ({recipe.paper}): {recipe.summary}.",
         "",
-        f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {size:,} weights",
+        f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {counted(size, 'weight')}",
         *(["", BROUGHT] if brought else []),
     ]
     if isinstance(training, dict) and config["recipe"] in RECIPES:
@@ -91,7 +91,7 @@ def rates(history: list | None) -> str | None:
     runs = [(rate, len(list(epochs))) for rate, epochs in groupby(told)]
     if len(runs) > MOST_RATES:
         return f"{runs[0][0]} falling to {runs[-1][0]} over {len(told)} epochs"
-    return ", ".join(f"{rate} for {n} epoch{'s' * (n > 1)}" for rate, n in runs) or None
+    return ", ".join(f"{rate} for {counted(n, 'epoch')}" for rate, n in runs) or None
 
 
 def code(text: str) -> str:
@@ -119,7 +119,7 @@ def learned(results: dict | None, say: Say) -> list[str]:
     density, clustering, probes = (results[part] for part in ("density", "clustering", "probes"))
     measures = {say(name): f"{value:,.3f}" for name, value in density.items() if isinstance(value, float)}
     clusters = {say(f"K = {row['clusters']}, {row['rule']}"): accuracy(row) for row in clustering["rows"]}
-    found = {say(f"{row['probe']}, {row['labels']:,} labels"): accuracy(row) for row in probes["rows"]}
+    found = {say(f"{row['probe']}, {counted(row['labels'], 'label')}"): accuracy(row) for row in probes["rows"]}
     lines = ["", "## What it has learned"]
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
         lines += ["", say(part["protocol"]), *(["", "| measure | value |", "| --- | --- |"] if values else [])]

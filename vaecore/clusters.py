@@ -46,7 +46,8 @@ def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
 
     found = must_be_codes(codes)
     if not 1 <= clusters <= len(found):
-        raise ValueError(f"{clusters} clusters of {len(found):,} codes: it must be from 1 to the number of codes.")
+        asked = f"{counted(clusters, 'cluster')} of {counted(len(found), 'code')}"
+        raise ValueError(f"{asked}: it must be from 1 to the number of codes.")
     if clusters > 1:
         must_differ(found, "K-means")
     settings = {"init": "k-means++", "n_init": 10, "max_iter": 300, "tol": 1e-4, "algorithm": "lloyd"}
@@ -55,7 +56,7 @@ def kmeans(codes: ArrayLike, clusters: int, seed: int = 0) -> KMeansFit:
         fitted = KMeans(clusters, random_state=seed, **settings).fit(found)
     if not np.bincount(fitted.labels_, minlength=clusters).all():
         must_differ(found, f"K-means with K = {clusters}", clusters)
-        raise ValueError(f"K-means leaves some of its {clusters} clusters empty: ask for fewer.")
+        raise ValueError(f"K-means leaves some of its {counted(clusters, 'cluster')} empty: ask for fewer.")
     return KMeansFit(fitted.cluster_centers_, fitted.labels_.astype(np.int64))
 
 
@@ -71,7 +72,7 @@ def label_clusters(fit: KMeansFit, codes: ArrayLike, labels: ArrayLike, rule: st
         raise ValueError(f"rule is {rule!r}; it must be one of {', '.join(RULES)}.")
     found, known = must_be_codes(codes), must_be_labels(labels, len(fit.members))
     if len(found) != len(known):
-        raise ValueError(f"There are {len(found):,} codes; the clusters were fitted to {len(known):,}.")
+        raise ValueError(f"There are {counted(len(found), 'code')}; the clusters were fitted to {len(known):,}.")
     if rule == "closest":
         return known[pairwise_distances_argmin(fit.centres, found)]
     return confusion(fit.members, known, len(fit.centres), known.max() + 1).argmax(1)
@@ -107,7 +108,7 @@ def must_be_labels(labels: ArrayLike, count: int) -> np.ndarray:
         raise ValueError("There are no labels: clusters and probes can be scored on labelled data alone.")
     found = np.asarray(labels)
     if found.shape != (count,):
-        raise ValueError(f"labels have shape {list(found.shape)}; there are {count:,} codes.")
+        raise ValueError(f"labels have shape {list(found.shape)}; there are {counted(count, 'code')}.")
     if not (np.issubdtype(found.dtype, np.number) and (found == np.round(found)).all()):
         raise ValueError(f"The labels, of type {found.dtype}, are not all whole numbers; they number classes from 0.")
     if len(found) and found.min() < 0:

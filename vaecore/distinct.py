@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vaecore.text import counted
+
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of the same image's codes in batches of other sizes
 
 SAFE = 1e9  # the squares of codes up to it, and from its inverse on, are float32's
@@ -20,6 +22,6 @@ def must_differ(codes: np.ndarray, what: str, least: int = 2) -> None:
         )
     if least > 2 and (found := len(np.unique(codes, axis=0))) < least:
         raise ValueError(
-            f"Only {found:,} of the {len(codes):,} codes are different, and {what} needs at least {least}: the encoder "
-            "gives many images the same mean."
+            f"Only {found:,} of the {counted(len(codes), 'code')} are different, and {what} needs at least {least}: "
+            "the encoder gives many images the same mean."
         )

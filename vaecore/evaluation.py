@@ -140,7 +140,7 @@ def evaluate(
     reconstruction, kl, iwae = torch.cat(found, -1).mean(-1).tolist()
     mean, variance = moments(*encode(vae, images))
     results = {
-        "protocol": f"{counted(len(images), 'image')}; K = {samples} draws of q(z|x) for each, seed {seed}; "
+        "protocol": f"{counted(len(images), 'image')}; K = {counted(samples, 'draw')} of q(z|x) for each, seed {seed}; "
         "nats per image",
         "ELBO": reconstruction - kl,
         "reconstruction E_q[log p(x|z)]": reconstruction,
@@ -155,7 +155,7 @@ def evaluate(
         "variance of q(z)": variance.tolist(),
     }
     if training is not None:
-        results["protocol"] += f"; active units on {len(training):,} training images"
+        results["protocol"] += f"; active units on {counted(len(training), 'training image')}"
     if vae.prior().event_shape != (2,):
         return results
     # By a generator of their own: the same images for every checkpoint, however many numbers its bounds have drawn.

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
+from vaecore.text import a
+
 FARTHEST = 16.0  # a Gaussian's samples, and standardised images, stay below it; grey levels of 0 to 255 do not
 
 
@@ -83,7 +85,7 @@ def tensor_of(values: Any, what: str) -> Tensor:  # noqa: ANN401
     except (TypeError, ValueError, RuntimeError):
         said = type(values).__name__
         raise ValueError(
-            f"{what} are a {said} that holds no numbers of one shape; hand over a tensor or a numpy array."
+            f"{what} are {a(said)} that holds no numbers of one shape; hand over a tensor or a numpy array."
         ) from None
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from vaecore import hidden
 from vaecore.safefiles import LARGEST_TENSORS, cache
 from vaecore.shelf import FILES, NAME, sweep
+from vaecore.text import counted
 
 MOST_FOLDERS, LARGEST = 256, 8 << 30  # checkpoints and bytes of one place
 STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created", "md5")
@@ -81,7 +82,8 @@ def copy(url: str, folder: Path, tick: Any = lambda: None) -> None:  # noqa: ANN
     tick()
     sizes = [about["size"] or 0 for files in there.values() for about in files.values()]
     if len(there) > MOST_FOLDERS or sum(sizes) > LARGEST:
-        raise ValueError(f"it holds {len(there):,} checkpoints of {sum(sizes):,} bytes; that is more than is copied")
+        held = f"{counted(len(there), 'checkpoint')} of {counted(sum(sizes), 'byte')}"
+        raise ValueError(f"it holds {held}; that is more than is copied")
     with alone(folder) as first:
         if first:
             take(system, there, folder, tick)
@@ -139,7 +141,7 @@ def fetch(system: Any, path: str, to: Path, tick: Any) -> None:  # noqa: ANN401
         while part := source.read(CHUNK):
             tick()
             if (taken := taken + len(part)) > LARGEST_TENSORS:
-                raise ValueError(f"{path} has more than {LARGEST_TENSORS:,} bytes")
+                raise ValueError(f"{path} has more than {counted(LARGEST_TENSORS, 'byte')}")
             target.write(part)
 
 

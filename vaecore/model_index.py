@@ -7,6 +7,8 @@ import json
 import math
 import re
 
+from vaecore.text import counted
+
 GENERATION, FEATURES = "unconditional-image-generation", "image-feature-extraction"  # as the hub calls the tasks
 
 
@@ -30,7 +32,7 @@ def learned(measured: object) -> list[tuple[str, dict]]:
         return []
     density, clustering, probes = (measured[part] for part in ("density", "clustering", "probes"))
     rows = {f"K-means accuracy, K = {row['clusters']}, {row['rule']}": row["mean"] for row in clustering["rows"]}
-    found = {f"{row['probe']} accuracy, {row['labels']:,} labels": row["mean"] for row in probes["rows"]}
+    found = {f"{row['probe']} accuracy, {counted(row['labels'], 'label')}": row["mean"] for row in probes["rows"]}
     named = [(clustering, rows), (probes, found)]
     return [(GENERATION, density), *((FEATURES, {"protocol": part["protocol"], **values}) for part, values in named)]
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from vaecore.text import a
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -31,12 +33,12 @@ class Number:
 
     def check(self, value: Any) -> float:  # noqa: ANN401
         whole = isinstance(self.default, int)
-        kind = f"{'whole ' if whole else ''}number from {self.least:g} to {self.most:g}"
+        kind = f"{a('whole number' if whole else 'number')} from {self.least:g} to {self.most:g}"
         try:
             number = int(value) if whole else float(value)
             fits = not isinstance(value, bool) and self.least <= number <= self.most and number == float(value)
         except (TypeError, ValueError, OverflowError):
             fits = False
         if not fits:
-            raise ValueError(f"Option {self.name} is {value!r}; it must be a {kind}.")
+            raise ValueError(f"Option {self.name} is {value!r}; it must be {kind}.")
         return number

@@ -40,7 +40,8 @@ def claim(folder: Path, vae: VAE) -> Path:
     checkpoints.must_be_savable(vae, folder)
     # Weights, averaged and best ones, and two moments share one file while the run goes on.
     if (size := sum(5 * p.numel() * p.element_size() for p in vae.parameters())) > LARGEST_TENSORS:
-        raise ValueError(f"This VAE's training state takes {size:,} bytes; at most {LARGEST_TENSORS:,} can be kept.")
+        taken = counted(size, "byte")
+        raise ValueError(f"This VAE's training state takes {taken}; at most {LARGEST_TENSORS:,} can be kept.")
     partial = partial_of(folder)
     partial.mkdir(parents=True, exist_ok=True)
     return partial

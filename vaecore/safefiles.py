@@ -22,6 +22,8 @@ from safetensors import SafetensorError
 if TYPE_CHECKING:  # whoever reads JSON alone must not wait for torch
     from torch import Tensor
 
+from vaecore.text import counted
+
 LARGEST_JSON, LARGEST_HEADER, LARGEST_TENSORS, MOST_TENSORS = 4 << 20, 1 << 20, 1 << 28, 4096
 LEFT = 3600.0  # seconds: no file takes so long to be written
 DEEPEST = 32  # JSON within JSON: what recurses over it later must not end the process
@@ -78,7 +80,7 @@ def checked(file: File, most: int) -> File:
 
 def must_have_at_most(most: int, size: int, file: File) -> None:
     if size > most:
-        raise BadFile(f"{file} has {size:,} bytes; at most {most:,} are read.")
+        raise BadFile(f"{file} has {counted(size, 'byte')}; at most {most:,} are read.")
 
 
 def content(file: File, most: int) -> bytes:
@@ -139,7 +141,8 @@ def read_header(file: File) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
     with checked(file, LARGEST_TENSORS).open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > LARGEST_HEADER:
-            raise BadFile(f"{file} is not a safetensors file, or its header is longer than {LARGEST_HEADER:,} bytes.")
+            longest = counted(LARGEST_HEADER, "byte")
+            raise BadFile(f"{file} is not a safetensors file, or its header is longer than {longest}.")
         header = parse_json(opened.read(length), file)
     metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     texts = isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())
@@ -147,7 +150,8 @@ def read_header(file: File) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
         raise BadFile(f"{file} has a header that is not safetensors'.")
     tensors = {name: (about["dtype"], tuple(about["shape"])) for name, about in header.items()}
     if len(tensors) > MOST_TENSORS or sum(prod(shape) for _, shape in tensors.values()) > LARGEST_TENSORS:
-        raise BadFile(f"{file} describes more than {MOST_TENSORS:,} tensors or {LARGEST_TENSORS:,} numbers.")
+        most = f"{counted(MOST_TENSORS, 'tensor')} or {counted(LARGEST_TENSORS, 'number')}"
+        raise BadFile(f"{file} describes more than {most}.")
     return tensors, metadata
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from vaecore import aggregate, evaluation
 from vaecore.datasets import Dataset
 from vaecore.recipes import build_with
+from vaecore.text import counted
 from vaecore.training import fit
 from vaecore.vae import VAE
 
@@ -187,7 +188,7 @@ def saturation(train: Dataset, valid: Dataset, budget: Budget, images: int = 500
             say({"event": "step", "step": number, "steps": len(SATURATION)})
     return {
         "table": "Table B.2",
-        "protocol": f"{protocol(train, train, budget)}; the first {images} images",
+        "protocol": f"{protocol(train, train, budget)}; the first {counted(images, 'image')}",
         "rows": found,
     }
 
@@ -195,7 +196,7 @@ def saturation(train: Dataset, valid: Dataset, budget: Budget, images: int = 500
 def protocol(train: Dataset, test: Dataset, budget: Budget) -> str:
     size = f"D = {budget.latent_dim}, net {budget.net or 'default'}, depth {budget.depth} where the row names none"
     return (
-        f"trained on {len(train):,} images of {train.name} for {budget.epochs} epochs, measured on {len(test):,} of "
-        f"its {test.split} split with K = {budget.samples} draws; {size}, seed {budget.seed}; nats per image. The "
-        "paper's numbers: ResnetVAE on MNIST, D = 40, depth 20, 2400 epochs"
+        f"trained on {counted(len(train), 'image')} of {train.name} for {counted(budget.epochs, 'epoch')}, "
+        f"measured on {len(test):,} of its {test.split} split with K = {counted(budget.samples, 'draw')}; {size}, "
+        f"seed {budget.seed}; nats per image. The paper's numbers: ResnetVAE on MNIST, D = 40, depth 20, 2400 epochs"
     )

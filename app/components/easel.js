@@ -113,7 +113,7 @@ function line(pad, { points, width, erase }, at) {
   pen.stroke()
   if (at > 0) return
   pen.beginPath() // a line of no length is not drawn, but a press is a dot
-  pen.arc(x, y, (width * force) / 2, 0, 2 * Math.PI)
+  circle(pen, x, y, (width * force) / 2)
   pen.fill()
 }
 
@@ -196,7 +196,7 @@ function aim({ pen, cursor, width }) {
   pen.strokeStyle = cursor.down ? "#E69F00" : "#56B4E9"
   pen.lineWidth = 3
   pen.beginPath()
-  pen.arc(cursor.x, cursor.y, Math.max(6, width / 2 + 3), 0, 2 * Math.PI)
+  circle(pen, cursor.x, cursor.y, Math.max(6, width / 2 + 3))
   pen.stroke()
 }
 

@@ -250,7 +250,7 @@ function axes(map, pen) {
   pen.lineWidth = 1
   for (const sigma of [1, 2, 3]) {
     pen.beginPath()
-    pen.arc(px(map, 0), py(map, 0), sigma * map.view.fit, 0, 2 * Math.PI)
+    circle(pen, px(map, 0), py(map, 0), sigma * map.view.fit)
     pen.stroke()
   }
   pen.fillStyle = map.ink
@@ -285,7 +285,7 @@ function moving(map, pen) {
   const [x, y] = chosenPlace(map)
   // Of an image that is none of the map's, q's ellipse of 2 sd, where it is larger than the ring.
   const radii = [0, 1].map((side) => (map.chosen < 0 ? Math.max(7, 2 * map.data.spread[side] * map.view.fit) : 7))
-  stroke(map, pen, () => pen.ellipse(px(map, x), py(map, y), ...radii, 0, 0, 2 * Math.PI), 2.5)
+  stroke(map, pen, () => oval(pen, px(map, x), py(map, y), ...radii), 2.5)
   if (map.place) cross(map, pen)
 }
 
@@ -296,7 +296,7 @@ function cross(map, pen) {
   const arm = (dx, dy) => (pen.moveTo(x + near * dx, y + near * dy), pen.lineTo(x + far * dx, y + far * dy))
   const arms = () => [[1, 0], [-1, 0], [0, 1], [0, -1]].forEach(([dx, dy]) => arm(dx, dy))
   stroke(map, pen, arms, 1.5)
-  if (map.place.pinned) stroke(map, pen, () => pen.arc(x, y, 1.5, 0, 2 * Math.PI), 2)
+  if (map.place.pinned) stroke(map, pen, () => circle(pen, x, y, 1.5), 2)
 }
 
 function stroke(map, pen, path, width) {
@@ -328,7 +328,7 @@ function describe(map) {
 function mapTitle({ cloud, data }) {
   const ends = (ticks) => `, marked from ${ticks[0][1]} to ${ticks.at(-1)[1]}`
   const by = data.scale ? `, coloured by ${data.scale.title}${ends(data.scale.ticks)}` : ""
-  return `Latent map: the codes of ${cloud.count.toLocaleString("en-US")} ${data.what}s${by}`
+  return `Latent map: the codes of ${counted(cloud.count, data.what)}${by}`
 }
 
 const classesOf = (map) => [...new Set(map.cloud.labels)].sort((a, b) => a - b)

@@ -39,9 +39,8 @@ function worth(map, index) {
   const value = map.values?.numbers[index]
   if (value === undefined) return ""
   if (Number.isNaN(value)) return `, no ${map.data.scale.what}`
-  const { unit } = map.data.scale
-  const text = unit ? value.toFixed(Math.abs(value) < 1 ? 2 : 1) : String(Number(value.toPrecision(3)))
-  return `, ${map.data.scale.what} ${text.replace("-", "−")} ${unit}`.trimEnd()
+  const { unit, what } = map.data.scale
+  return `, ${what} ${unit ? `${nats(value)} ${unit}` : significant(value)}`
 }
 
 function colourBar(map) {

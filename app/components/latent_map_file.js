@@ -44,7 +44,7 @@ function fileClasses(map, pen, y) {
   classesOf(map).forEach((label, i) => {
     pen.fillStyle = map.data.colours[label % 10]
     pen.beginPath()
-    pen.arc(13 + 30 * i, y - 4, 4.5)
+    circle(pen, 13 + 30 * i, y - 4, 4.5)
     pen.fill()
     pen.fillStyle = map.ink
     pen.fillText(label, 21 + 30 * i, y)

@@ -3,7 +3,6 @@
 const POINTER = "vaescope-pointer"
 const PLACE = "vaescope-place"
 const PAD_STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
-const PAD_LINES = { dot: "dotted", dashdot: "dashed", longdashdot: "dashed" }
 
 function padElement(kind, name, inside = []) {
   const made = Object.assign(document.createElement(kind), { className: name })
@@ -74,7 +73,7 @@ function nameRows(pad, { systems, colours: [prior, truth] }) {
   pad.wanted = wanted
   pad.values = wanted.map(() => padElement("dd", "value"))
   const rows = wanted.map(([name], i) => padElement("div", "row", [padElement("dt", "name", [name]), pad.values[i]]))
-  wanted.forEach(([, colour, dash], i) => (rows[i].style.borderLeft = `4px ${PAD_LINES[dash] ?? "solid"} ${colour}`))
+  wanted.forEach(([, colour, line], i) => (rows[i].style.borderLeft = `4px ${line ?? "solid"} ${colour}`))
   pad.list.replaceChildren(...rows)
 }
 
@@ -164,12 +163,12 @@ function drawImage(canvas, mean, [channels, height, width]) {
 
 function writePad(pad, z, found) {
   const { state } = pad
-  const place = `z = (${z.map((v) => asText(v, 3)).join(", ")})`
+  const place = `z = (${z.map((v) => fixed(v, 3)).join(", ")})`
   pad.where.textContent = place
   pad.pinner.textContent = pad.pinned ? "Free" : "Pin"
   pad.pinner.title = pad.pinned ? "Follow the pointer again (Escape)" : "Keep this z and write it into the link"
   const numbers = found ? [found.prior, found.likelihood, ...found.q, found.posterior] : []
-  pad.values.forEach((value, i) => (value.textContent = nats(numbers[i])))
+  pad.values.forEach((value, i) => (value.textContent = told(numbers[i])))
   pad.sentence.textContent = sentenceAt(state, found)
   pad.hint.textContent = hintOf(pad)
   pad.root.dataset.z = z.map((v) => v.toFixed(4)).join()
@@ -177,7 +176,7 @@ function writePad(pad, z, found) {
   pad.canvas.setAttribute("aria-label", `decoded image at ${place}`)
   clearTimeout(pad.quiet) // a screen reader hears where the pointer rests, not where it passes
   pad.quiet = setTimeout(() => {
-    pad.said.textContent = `${place}. ${pad.wanted.map(([name], i) => `${name} ${nats(numbers[i])}`).join(", ")}. ${pad.sentence.textContent}`
+    pad.said.textContent = `${place}. ${pad.wanted.map(([name], i) => `${name} ${told(numbers[i])}`).join(", ")}. ${pad.sentence.textContent}`
   }, 500)
 }
 
@@ -194,7 +193,7 @@ function sentenceAt({ densities, problem, systems }, found) {
   const { aggregate, q: [q], posterior } = found
   const whose = systems.length > 1 ? `${systems[0][0]}'s` : "The encoder's"
   if (aggregate !== null && aggregate < densities.aggregate.low) {
-    const below = asText(densities.aggregate.low - aggregate, 0)
+    const below = fixed(densities.aggregate.low - aggregate, 0)
     return `No code of the data comes near: log q(z) is ${below} nats below the lowest 1 % of the data's own. Hence the faint image.`
   }
   if (q === null) return `${whose} q(z|x) is negligible here: outside the table around its mass.`
@@ -205,12 +204,7 @@ function sentenceAt({ densities, problem, systems }, found) {
   return `${more} is ${nats(Math.abs(q - posterior))} nats denser here than ${less}.`
 }
 
-function asText(value, decimals) {
-  return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "\u2212")
-}
-
-function nats(value) {
+function told(value) {
   if (value === undefined || value === null) return "\u2013"
-  if (!Number.isFinite(value) || value < -1e20) return "\u2212\u221e"
-  return asText(value, Math.abs(value) < 1 ? 2 : 1)
+  return Number.isFinite(value) && value > -1e20 ? nats(value) : "\u2212\u221e"
 }

@@ -156,7 +156,6 @@ function words(map, there) {
   const own = near(z, map.data.chosen) || near(there, map.data.chosen)
   const [x, y] = own ? map.data.chosen : z
   const [q, p] = own ? map.data.log : [numbers[at], numbers[at + shape[0] * shape[1]]]
-  const nats = (value) => value.toFixed(1).replace("-", "\u2212")
   return [
     `z = (${x.toFixed(2)}, ${y.toFixed(2)})`,
     `log q ${nats(q)}, log p ${nats(p)}`,
@@ -206,7 +205,7 @@ function circles(map, pen) {
   pen.lineWidth = 1
   for (const sigma of [1, 2, 3]) {
     pen.beginPath()
-    pen.arc(px(map, 0), py(map, 0), sigma * map.view.fit, 0, 2 * Math.PI)
+    circle(pen, px(map, 0), py(map, 0), sigma * map.view.fit)
     pen.stroke()
   }
 }
@@ -247,7 +246,7 @@ function paint(map) {
   const x = px(map, Math.min(right, Math.max(left, map.chosen[0])))
   const y = py(map, Math.min(high, Math.max(low, map.chosen[1])))
   stroke(map, pen, () => {
-    pen.arc(x, y, 8, 0, 2 * Math.PI)
+    circle(pen, x, y, 8)
     for (const [dx, dy] of Object.values(STEPS)) {
       pen.moveTo(x + 8 * dx, y + 8 * dy)
       pen.lineTo(x + 13 * dx, y + 13 * dy)

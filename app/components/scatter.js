@@ -172,8 +172,8 @@ function unmasked(mask, count) {
 }
 
 function report(chart, count) {
-  const all = (chart.rows?.length ?? 0).toLocaleString("en")
-  const text = chart.inside ? `${count.toLocaleString("en")} of ${all} selected` : `${all} points`
+  const all = counted(chart.rows?.length ?? 0, "point")
+  const text = chart.inside ? `${count.toLocaleString("en-US")} of ${all} selected` : all
   chart.count.textContent = text
   chart.root.dataset.selected = chart.inside ? count : ""
 }

@@ -4,7 +4,7 @@ const CORNERS = 40 // of a line that encloses: what the address can carry
 const NEAR = 14 // pixels: farther away nothing is pointed at
 const AROUND = 48 // images that are fetched together
 const TOGETHER = 50 // points that Enter selects at least
-const KEYS = ` Arrow keys go from point to point, plus and minus zoom, Enter selects about ${TOGETHER} points around the one pointed at, Backspace selects nothing.`
+const KEYS = ` Arrow keys go from point to point, plus and minus zoom, Enter selects about ${counted(TOGETHER, "point")} around the one pointed at, Backspace selects nothing.`
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
 
 function listen(chart, panel) {

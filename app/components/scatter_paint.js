@@ -136,5 +136,5 @@ function outline(chart, panel) {
   }
   const i = chart.pointed
   if (i === undefined || !panel.places || 2 * i >= panel.places.length) return
-  stroke(() => pen.arc(px(panel, panel.places[2 * i]), py(panel, panel.places[2 * i + 1]), 7 * RATIO(), 0, 2 * Math.PI), 2)
+  stroke(() => circle(pen, px(panel, panel.places[2 * i]), py(panel, panel.places[2 * i + 1]), 7 * RATIO()), 2)
 }

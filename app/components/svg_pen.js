@@ -24,7 +24,6 @@ function svgPen(width, height) {
     const half = (side) => `a${short(rx)} ${short(ry)} 0 0 1 ${short(2 * side * rx)} 0`
     path += `M${short(x - rx)} ${short(y)}${half(1)}${half(-1)}z`
   }
-  pen.arc = (x, y, radius) => pen.ellipse(x, y, radius, radius) // whole circles only
   pen.stroke = () => put(`<path fill="none" ${paint("stroke", pen.strokeStyle)} stroke-width="${pen.lineWidth}" d="${path}"/>`)
   pen.fill = () => put(`<path ${paint("fill", pen.fillStyle)} d="${path}"/>`)
   pen.fillText = (text, x, y) => {

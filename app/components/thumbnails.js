@@ -76,7 +76,7 @@ function captioned(button, caption) {
 function name(data, place) {
   const [index, label, caption] = [data.indices[place], data.labels[place], data.captions?.[place].replace("\n", ", ")]
   if (caption?.startsWith(`${index},`)) return `${data.what} ${caption}`
-  return `${data.what} ${index}` + (label === null ? "" : `, ${/^(8|11$|18$)/.test(label) ? "an" : "a"} ${label}`) + (caption ? `, ${caption}` : "")
+  return `${data.what} ${index}` + (label === null ? "" : `, ${label}`) + (caption ? `, ${caption}` : "")
 }
 
 function mark(strip, chosen) {

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vaecore.text import counted
+
 _KINDS = {b"\0\0\x08\x03": "images", b"\0\0\x08\x01": "labels"}
 _SIDE, _ALPHABETS = 28, 50
 _UNREADABLE = (OSError, EOFError, zlib.error)
@@ -52,7 +54,8 @@ class IdxFile(NamedTuple):
             sizes = tuple(int.from_bytes(head[i : i + 4], "big") for i in range(4, len(head), 4))
             return f"has {kind} of shape {sizes} in it instead of {self.shape}"
         if len(content) != size:
-            return f"is cut off at {len(content)} of {size} bytes" if len(content) < size else f"exceeds {size} bytes"
+            whole = counted(size, "byte")
+            return f"is cut off at {len(content):,} of {whole}" if len(content) < size else f"exceeds {whole}"
         found = md5(content, usedforsecurity=False).hexdigest()
         return "" if found == self.md5 else f"differs from the published file (md5 {found} instead of {self.md5})"
 
@@ -75,12 +78,12 @@ class AmatFile(NamedTuple):
         size = 2 * pixels + 2 * count  # at the end of a line another space, or a carriage return
         content = _unpacked(path, size)
         if len(content) > size:
-            raise ValueError(f"exceeds {size} bytes")
+            raise ValueError(f"exceeds {counted(size, 'byte')}")
         digits = np.frombuffer(content.translate(None, b" \r\n"), np.uint8)
         if not np.isin(digits, (ord("0"), ord("1"))).all():
             raise ValueError("has something else than 0 and 1 in it")
         if len(digits) != pixels:
-            raise ValueError(f"has {len(digits)} pixels in it instead of {pixels}")
+            raise ValueError(f"has {counted(len(digits), 'pixel')} in it instead of {pixels}")
         images = (digits - np.uint8(ord("0"))) * np.uint8(255)
         if flaw := self.same.flaw(self.same.header + images.tobytes(), len(self.same.header) + pixels):
             raise ValueError(flaw)

@@ -13,6 +13,7 @@ from vaecore.health import measures
 from vaecore.health.measures import Found
 from vaecore.health.sizes import Sizes, first_sizes, sizes_for
 from vaecore.health.stages import STAGES, Work, portions
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 VERSION = 2  # of what is measured and how: what was kept under another is measured again
@@ -112,7 +113,8 @@ def protocol(found: Found) -> str:
     """How a report was measured, in words."""
     said = [f"images drawn by seed {found['seed']} from {found['images']:,}"]
     if "images measured" in found:
-        said.append(f"bounds of {found['images measured']:,} with K = {found['draws']} draws of q(z|x) for each")
+        draws = counted(found["draws"], "draw")
+        said.append(f"bounds of {found['images measured']:,} with K = {draws} of q(z|x) for each")
     if "images for the codes" in found:
         said.append(f"codes of {found['images for the codes']:,}")
     if found.get("exact"):

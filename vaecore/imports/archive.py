@@ -11,6 +11,7 @@ import zlib
 from stat import S_ISLNK
 
 from vaecore.safefiles import BadFile
+from vaecore.text import counted
 
 LARGEST_UPLOAD = 64 << 20
 LARGEST_UNPACKED = 128 << 20
@@ -42,7 +43,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 def must_be_small_zip(content: bytes) -> None:
     if len(content) > LARGEST_UPLOAD:
-        raise BadFile(f"The zip has {len(content):,} bytes; at most {LARGEST_UPLOAD:,} are taken.")
+        raise BadFile(f"The zip has {counted(len(content), 'byte')}; at most {LARGEST_UPLOAD:,} are taken.")
     at = len(content) - END_SIZE
     if at < 0 or content[at : at + 4] != END:
         raise BadFile("This is no zip file, or one that is cut off or has a comment at its end.")
@@ -52,7 +53,8 @@ def must_be_small_zip(content: bytes) -> None:
         raise BadFile("The zip is in the form for huge archives (zip64), which no checkpoint needs.")
     entries, listed = struct.unpack("<HI", content[at + 10 : at + 16])
     if entries > MOST_ENTRIES or listed > LONGEST_LIST:
-        raise BadFile(f"The zip lists {entries:,} files in {listed:,} bytes; at most {MOST_ENTRIES} are taken.")
+        files = f"{counted(entries, 'file')} in {counted(listed, 'byte')}"
+        raise BadFile(f"The zip lists {files}; at most {MOST_ENTRIES} are taken.")
 
 
 def must_be_no_pickle(names: list[str]) -> None:
@@ -87,11 +89,11 @@ def bare(info: zipfile.ZipInfo) -> str:
 
 def must_fit(entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > MOST_ENTRIES:
-        raise BadFile(f"The zip holds {len(entries):,} files; at most {MOST_ENTRIES} are taken.")
+        raise BadFile(f"The zip holds {counted(len(entries), 'file')}; at most {MOST_ENTRIES} are taken.")
     if len({info.filename.rpartition("/")[0] for info in entries}) > 1:
         raise BadFile("The zip holds more than one folder; a checkpoint is one.")
     if (size := sum(info.file_size for info in entries)) > LARGEST_UNPACKED:
-        raise BadFile(f"The zip would unpack to {size:,} bytes; at most {LARGEST_UNPACKED:,} are taken.")
+        raise BadFile(f"The zip would unpack to {counted(size, 'byte')}; at most {LARGEST_UNPACKED:,} are taken.")
     for info in entries:
         if info.flag_bits & ENCRYPTED:
             raise BadFile("The zip is encrypted.")

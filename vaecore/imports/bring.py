@@ -9,7 +9,7 @@ from vaecore.imports.keeping import Files, brought_config, held, keep, metrics, 
 from vaecore.imports.pythae import from_pythae
 from vaecore.onnx.pair import PAIR
 from vaecore.safefiles import BadFile
-from vaecore.text import a
+from vaecore.text import a, counted
 
 PYTHAE = "model_config.json"
 # What their readers would run as a program.
@@ -31,7 +31,8 @@ def from_files(weights: bytes, config: bytes, root: str | Path, name: str = "") 
     """The checkpoint of a model.safetensors and its config.json, as a new folder under `root`."""
     for what, content in (("weights", weights), ("configuration", config)):
         if len(content) > LARGEST_UPLOAD:
-            raise BadFile(f"The file of the {what} has {len(content):,} bytes; at most {LARGEST_UPLOAD:,} are taken.")
+            size = counted(len(content), "byte")
+            raise BadFile(f"The file of the {what} has {size}; at most {LARGEST_UPLOAD:,} are taken.")
     return from_folder({"model.safetensors": weights, "config.json": config}, root, name)
 
 

@@ -13,6 +13,7 @@ from vaecore.onnx.graph import read_graph
 from vaecore.onnx.pair import PAIR, OnnxNet, open_pair, port_of
 from vaecore.onnx.request import Request
 from vaecore.safefiles import BadFile, Held
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 TRIED = 3  # images at once, to see whether the rows of a batch are told apart
@@ -79,12 +80,14 @@ def from_onnx(
     sizes = onnx_sizes(encoder, decoder)
     shape = sizes.data_shape or data_shape
     if shape is None:
-        raise BadFile(f"encoder.onnx takes {sizes.pixels} numbers an image: say what shape they have (C, H, W).")
+        taken = counted(sizes.pixels, "number")
+        raise BadFile(f"encoder.onnx takes {taken} an image: say what shape they have (C, H, W).")
     config = {"recipe": "onnx", "data_shape": list(shape), "latent_dim": sizes.latent_dim, "options": options}
     config["dataset"] = dataset
     if prod(recipes.check_shape(shape)) != sizes.pixels:
         raise BadFile(
-            f"Images of {' x '.join(map(str, shape))} do not have the {sizes.pixels} numbers of encoder.onnx."
+            f"Images of {' x '.join(map(str, shape))} do not have the "
+            f"{counted(sizes.pixels, 'number')} of encoder.onnx."
         )
     return adopt(config, encoder, decoder, root, name)
 
@@ -133,7 +136,8 @@ def must_bear_many(net: OnnxNet, one: Tensor) -> None:
 
 def must_be(what: str, found: Tensor, width: int) -> None:
     if found.flatten(1).shape[1] != width:
-        raise BadFile(f"For {TRIED} rows {what} has the shape {list(found.shape)}; it must be {[TRIED, width]}.")
+        rows, shape = counted(TRIED, "row"), list(found.shape)
+        raise BadFile(f"For {rows} {what} has the shape {shape}; it must be {[TRIED, width]}.")
     if not found.isfinite().all():
         raise BadFile(f"For plain images {what} is not finite.")
 

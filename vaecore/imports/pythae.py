@@ -18,6 +18,7 @@ from vaecore.checkpoints import rebuild
 from vaecore.imports.keeping import Files, held, keep, must_work
 from vaecore.recipes import PYTHAE_KINDS
 from vaecore.safefiles import BadFile, Held, read_json, read_tensors
+from vaecore.text import counted
 
 MEGABYTES, PATIENCE = 1024, 90.0
 LARGEST = 64 << 20
@@ -114,7 +115,7 @@ def image_shape(given: object) -> tuple[int, int, int]:
 def read_weights(content: bytes) -> dict[str, Tensor]:
     """The tensors of model.pt, read in a process of its own."""
     if len(content) > LARGEST:
-        raise BadFile(f"model.pt has {len(content):,} bytes; at most {LARGEST:,} are read.")
+        raise BadFile(f"model.pt has {counted(len(content), 'byte')}; at most {LARGEST:,} are read.")
     command = [sys.executable, "-m", "vaecore.imports.unpickle", str(MEGABYTES)]
     place = Path(__file__).resolve().parents[2]
     try:

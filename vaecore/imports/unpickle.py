@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from vaecore.text import counted
+
 SECONDS = 60
 MOST_TENSORS, MOST_NUMBERS = 4096, 1 << 25
 
@@ -47,7 +49,8 @@ def weights(content: bytes) -> dict[str, Tensor]:
         # A view can show few numbers many times over.
         count += tensor.numel()
         if count > MOST_NUMBERS or tensor.is_meta or tensor.is_quantized:
-            raise ValueError(f"model.pt has more than {MOST_NUMBERS:,} numbers, or numbers of an unusual kind.")
+            most = counted(MOST_NUMBERS, "number")
+            raise ValueError(f"model.pt has more than {most}, or numbers of an unusual kind.")
         plain[name] = tensor.detach().clone().contiguous()
     return plain
 

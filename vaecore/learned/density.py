@@ -12,6 +12,7 @@ from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import bounds
 from vaecore.inputs import images_of
 from vaecore.mutual import mean_pairwise, pairwise_kl, spread
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 BATCH, SAMPLES = 512, 5  # the paper's code: MPD and STD depend on the batch
@@ -57,7 +58,7 @@ def density(
     after each batch. Raises ValueError for fewer than two images, no samples, and batches of one.
     """
     if len(images) < 2 or samples < 1 or batch < 2:
-        sizes = f"{len(images)} images, {samples} samples and batches of {batch}"
+        sizes = f"{counted(len(images), 'image')}, {counted(samples, 'sample')} and batches of {batch}"
         raise ValueError(f"There are {sizes}; it needs at least 2 images, 1 sample and batches of 2.")
     images, terms, pairs = images_of(vae, images), [], []
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):

@@ -14,6 +14,7 @@ from vaecore.learned.codes import codes, thresholded
 from vaecore.learned.density import BATCH, SAMPLES, density, evidence
 from vaecore.learned.probes import PROBES
 from vaecore.learned.protocol import K_MEANS, PROBED, VALID, Protocol, must_suffice, protocol_of_codes, steps
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 Event = Callable[[dict], None]
@@ -46,7 +47,7 @@ def measure(vae: VAE, splits: Mapping[str, Dataset], protocol: Protocol, on_even
     probes = [probed(kind, count, (train, valid, test), own, protocol, tick) for kind, count in asked]
     about = f"{about}; {PROBED.format(runs=protocol.runs)}"
     if protocol.svm_labels:
-        about += f"; an SVM was given at most {protocol.svm_labels:,} labels"
+        about += f"; an SVM was given at most {counted(protocol.svm_labels, 'label')}"
     found["probes"] = {"protocol": about, "rows": probes}
     return found
 
@@ -68,16 +69,16 @@ def counter(total: int, on_event: Event | None) -> Callable[[], None]:
 
 
 def density_numbers(vae: VAE, tests: list[Dataset], protocol: Protocol, tick: Callable[[], None]) -> dict:
-    test, times = tests[0], f", each binarised {len(tests)} times" if len(tests) > 1 else ""
+    test, times = tests[0], f", each binarised {counted(len(tests), 'time')}" if len(tests) > 1 else ""
     images, others = (
         torch.cat([each.images[:count] for each in tests]) for count in (protocol.images, protocol.nll_images)
     )
     bound = density(vae, images, seed=protocol.seed, tick=tick)
     mass = evidence(vae, others, protocol.samples, protocol.seed, tick)
     about = (
-        f"{test.name}, test split{times}: RE, KL, MPD and STD on {len(images):,} images, batches of {BATCH}, {SAMPLES} "
-        f"draws of q(z|x); MPD and STD are means over batches; NLL on {len(others):,} of them, {protocol.samples:,} "
-        f"importance samples each; seed {protocol.seed}; nats per image"
+        f"{test.name}, test split{times}: RE, KL, MPD and STD on {counted(len(images), 'image')}, batches of {BATCH}, "
+        f"{counted(SAMPLES, 'draw')} of q(z|x); MPD and STD are means over batches; NLL on {len(others):,} of them, "
+        f"{counted(protocol.samples, 'importance sample')} each; seed {protocol.seed}; nats per image"
     )
     if bound.mpd is None:
         about += "; no MPD and STD: q(z|x) is no diagonal Gaussian, and their closed form needs one"

@@ -41,7 +41,8 @@ def probe(
             f"The training codes have {counted(z.shape[1], 'dimension')} and the test codes {test.shape[1]}."
         )
     if (y == y[0]).all():
-        raise ValueError(f"All {len(y):,} training labels are {y[0]}: a probe needs two classes to tell apart.")
+        all_labels = counted(len(y), "training label")
+        raise ValueError(f"All {all_labels} are {y[0]}: a probe needs two classes to tell apart.")
     must_differ(z, "a probe")
     if (reach := np.abs(z).max()) > SAFE:
         raise ValueError(f"The codes reach {reach:.3g}, where no probe learns: this encoder's means have gone astray.")
@@ -57,7 +58,7 @@ def knn(z: np.ndarray, y: np.ndarray) -> Classify:
     from sklearn.neighbors import KNeighborsClassifier
 
     if len(z) < NEIGHBOURS:
-        raise ValueError(f"KNN asks {NEIGHBOURS} neighbours; there are {len(z)} training codes.")
+        raise ValueError(f"KNN asks {counted(NEIGHBOURS, 'neighbour')}; there are {counted(len(z), 'training code')}.")
     settings = {"weights": "distance", "algorithm": "auto", "leaf_size": 30, "metric": "minkowski", "p": 2}
     return KNeighborsClassifier(NEIGHBOURS, **settings).fit(z, y).predict
 
@@ -124,7 +125,7 @@ def labelled_subset(labels: ArrayLike, count: int, seed: int = 0) -> np.ndarray:
     """
     found = np.asarray(labels)
     if not 1 <= count <= len(found):
-        raise ValueError(f"{count:,} labels cannot be drawn: there are {len(found):,}.")
+        raise ValueError(f"{counted(count, 'label')} cannot be drawn: there are {len(found):,}.")
     return np.random.default_rng(seed).permutation(len(found))[:count]
 
 

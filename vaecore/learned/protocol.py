@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vaecore.datasets import Dataset
 from vaecore.learned.density import BATCH, PART
 from vaecore.learned.probes import NEIGHBOURS, PROBES
+from vaecore.text import counted
 
 VALID = 2000  # images that tell the linear probe when to stop, as many as the paper's code has
 
@@ -54,11 +55,11 @@ def must_suffice(splits: Mapping[str, Dataset], protocol: Protocol) -> None:
     lowest = min(there, len(splits["train"]))
     for what, counts, most in (("labels", protocol.labels, lowest), ("clusters", protocol.clusters, there)):
         if counts and max(counts) > most:
-            there_are = f"there are {most:,} labelled training images of {name}"
+            there_are = f"there are {counted(most, 'labelled training image')} of {name}"
             raise ValueError(f"{max(counts):,} {what} are asked, and {there_are}: ask for fewer.")
     least = min((*protocol.labels, lowest, protocol.svm_labels or lowest))
     if least < NEIGHBOURS:
-        raise ValueError(f"{least} labels are too few: KNN asks {NEIGHBOURS} neighbours.")
+        raise ValueError(f"{counted(least, 'label')} are too few: KNN asks {counted(NEIGHBOURS, 'neighbour')}.")
 
 
 def steps(splits: Mapping[str, Dataset], protocol: Protocol) -> int:
@@ -74,6 +75,6 @@ def steps(splits: Mapping[str, Dataset], protocol: Protocol) -> int:
 def protocol_of_codes(splits: Mapping[str, Dataset], protocol: Protocol, count: int) -> str:
     test, taken = splits["test"], "the mean of q(z|x)"
     if protocol.draws:
-        taken = f"the average of {protocol.draws} samples of q(z|x), seed {protocol.seed}"
+        taken = f"the average of {counted(protocol.draws, 'sample')} of q(z|x), seed {protocol.seed}"
     which = "images" if test.grey is None else "images thresholded at 0.5"
     return f"{test.name}: codes of {count:,} training and {len(test):,} test {which}, each {taken}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaecore.safefiles import BadFile, Held, checked
+from vaecore.text import counted
 
 LARGEST = 64 << 20
 MOST_NODES, MOST_WEIGHTS = 4096, 1 << 25
@@ -94,9 +95,9 @@ def graph(content: memoryview, source: Source) -> Graph:
         elif field == 15:
             raise BadFile(f"{source} holds sparse weights, which are not read.")
         if len(operators) > MOST_NODES or len(weights) > MOST_NODES:
-            raise BadFile(f"{source} has more than {MOST_NODES:,} operators or lists of weights.")
+            raise BadFile(f"{source} has more than {counted(MOST_NODES, 'operator')} or lists of weights.")
     if (size := sum(weights.values())) > MOST_WEIGHTS:
-        raise BadFile(f"{source} has {size:,} weights; at most {MOST_WEIGHTS:,} are read.")
+        raise BadFile(f"{source} has {counted(size, 'weight')}; at most {MOST_WEIGHTS:,} are read.")
     # Older files list their weights among the inputs too.
     inputs = [port for port in inputs if port.name not in weights]
     return Graph(tuple(inputs), tuple(outputs), size, tuple(sorted(set(operators))))

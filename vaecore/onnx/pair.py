@@ -19,6 +19,7 @@ from vaecore.onnx.graph import FLOAT, LARGEST, Port, read_graph
 from vaecore.onnx.runner import Runner
 from vaecore.priors import StandardNormal
 from vaecore.safefiles import BadFile, File, checked
+from vaecore.text import counted
 from vaecore.vae import VAE
 
 NO_GRADIENT = "An ONNX pair gives values and no gradients: it can be looked at, not trained or followed downhill."
@@ -65,7 +66,7 @@ class OnnxNet(nn.Module):
         found = self.runner(self.which, x)
         if any(part.ndim == 0 or len(part) != len(x) for part in found):
             shapes = ", ".join(str(list(part.shape)) for part in found)
-            raise BadFile(f"The ONNX graph gave {shapes} for {len(x)} rows; each output must have as many.")
+            raise BadFile(f"The ONNX graph gave {shapes} for {counted(len(x), 'row')}; each output must have as many.")
         return found
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaecore.text import counted
+
 STEPS = 15
 FINE = 8  # points between two steps where a path is measured
 
@@ -39,7 +41,7 @@ def must_be_ends(start: Tensor, end: Tensor, steps: int) -> None:
     if start.ndim != 1 or start.shape != end.shape or steps < 2:
         raise ValueError(
             f"A path needs two ends [D] and at least 2 steps; there are {list(start.shape)}, {list(end.shape)} and "
-            f"{steps} steps."
+            f"{counted(steps, 'step')}."
         )
 
 

@@ -1,5 +1,6 @@
 """Verdicts on what the ELBO says: how good it is, how far from log p(x), and whether on images never seen."""
 
+from vaecore.text import counted
 from vaecore.verdicts.rows import (
     BAD,
     CHOICE,
@@ -65,7 +66,7 @@ def exact_gap(report: dict) -> Row | None:
     sentence += f"{found['median of the gap']:.2f}." + split(found) + overfitted(report)
     named = {"exact gap": found["gap"], "exact gap error": found["gap error"]}
     usual = f"0 to {GAP[0] * spread:.1f}: {GAP[0]:g} sd of log p(x)"
-    said = (sentence, f"{found['images']:,} images")
+    said = (sentence, f"{counted(found['images'], 'image')}")
     return row(named, "exact gap", (usual, SCALE), verdict, said)
 
 
@@ -106,7 +107,7 @@ def training(report: dict) -> Row:
     usual = f"below {FIT[0] * spread:.1f}: {FIT[0]:g} sd of the ELBO"
     source = f"{CHOICE}: half of what Cohen 1988, Section 2.2, calls small; below {SURE:g} standard errors unclear"
     named = {"overfitting": value, "overfitting error": error}
-    on = f"ELBO of {found['images']:,} training images less that of as many others, K = {found['draws']}"
+    on = f"ELBO of {counted(found['images'], 'training image')} less that of as many others, K = {found['draws']}"
     return row(named, "overfitting", (usual, source), verdict, (sentence, on))
 
 

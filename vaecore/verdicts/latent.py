@@ -1,5 +1,6 @@
 """Verdicts on the codes, and on q(z) beside the prior."""
 
+from vaecore.text import counted
 from vaecore.verdicts.rows import (
     ACTIVE,
     BAD,
@@ -26,7 +27,7 @@ from vaecore.verdicts.rows import (
 def active_units(report: dict) -> Row:
     count, size = report["active units"], report["latent dimensions"]
     verdict = BAD if count == 0 else GOOD if count > ACTIVE * size or count >= SEVERAL else LOOK
-    sentence = f"{count} of {size} dimensions vary with the image."
+    sentence = f"{count} of {counted(size, 'dimension')} vary with the image."
     usual = f"more than half of {size}" + (f", or {SEVERAL}" if SEVERAL <= ACTIVE * size else "")
     sentence += " The posterior has collapsed." if verdict == BAD else " The rest is unused." if count < size else ""
     source = (
@@ -96,11 +97,12 @@ def moments(report: dict) -> Row | None:
 
 def low(report: dict) -> Row:
     value, held = report["low posterior share"], report["images held out"]
+    images = counted(held, "image")
     verdict = between(value, LOW)
     sentence = f"{100 * value:.1f} % of the prior's samples fall where fewer than 1 % of held-out codes do."
     if held < HELD:
         verdict = UNCLEAR
-        sentence = f"The level is the lowest 1 % of the codes of {held} images: too few to say where that lies."
+        sentence = f"The level is the lowest 1 % of the codes of {images}: too few to say where that lies."
     source = f"0.01 where q(z) is the prior; low samples: Rosca et al. 2018, Xu et al. 2019, B.9; limits: {CHOICE}"
     usual = f"0.01 to {LOW[0]:g}"
-    return row(report, "low posterior share", (usual, source), verdict, (sentence, f"{held:,} images held out"))
+    return row(report, "low posterior share", (usual, source), verdict, (sentence, f"{images} held out"))

@@ -1,5 +1,7 @@
 """A row of the table of health, and the limits by which it is judged, none of which is a law."""
 
+from vaecore.text import counted
+
 GOOD, LOOK, BAD = "good", "look", "bad"
 UNCLEAR = "unclear"  # the estimate says too little for any of them
 COLLAPSED = 0.1  # nats: a code that carries less carries nothing
@@ -39,8 +41,8 @@ def between(value: float, limits: tuple[float, float]) -> str:
 
 
 def of(report: dict) -> str:
-    return f"{report['images measured']:,} images, K = {report['draws']}"
+    return f"{counted(report['images measured'], 'image')}, K = {report['draws']}"
 
 
 def coded(report: dict) -> str:
-    return f"{report['images for the codes']:,} images"
+    return f"{counted(report['images for the codes'], 'image')}"
