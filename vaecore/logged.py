@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from vaecore.checking import OPEN, Count, Number, Positive, Seconds, Text, Word, checked, complaint
 from vaecore.safefiles import LARGEST_JSON, BadFile, content, parse_json
+from vaecore.text import counted
 
 LARGEST_LOG, MOST_LINES = 1 << 26, 1_000_000
 LINES = OPEN | {"extra": "ignore"}  # nobody reads what is not named in a line, and there are many
@@ -99,7 +100,7 @@ def read_log(file: Path) -> list[dict[str, Any]] | None:
         return None
     texts = text.split(b"\n")
     if len(texts) > MOST_LINES:
-        raise BadFile(f"{file} has {len(texts):,} lines; at most {MOST_LINES:,} are read.")
+        raise BadFile(f"{file} has {counted(len(texts), 'line')}; at most {MOST_LINES:,} are read.")
     found = (parse_line(text, number, file) for number, text in enumerate(texts, 1) if text)
     return [line for line in found if line is not None]
 
