@@ -311,7 +311,7 @@ def test_a_map_that_is_not_there_is_offered_and_a_job_begins(monkeypatch: pytest
     app = opened(whole=False, map="tsne", **{"with": ["joint", "flat"]})
     assert "has not been computed for deep, joint. It takes about" in app.info[0].value
     app.button(key="learned_embed").click().run()
-    kind, target, arguments = begun[0]
+    kind, target, arguments, _ = begun[0]
     assert kind == "embed"
     assert [Path(part).name for part in arguments[1:3]] == ["deep", "joint"]
     assert arguments[3:] == ["--method", "tsne", "--split", "test", "--points", "2000", "--seed", "0"]

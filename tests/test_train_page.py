@@ -17,7 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures_training, jobs, session, train_words, training
-from app.plain import plain, quoted
+from app.plain import plain as escaped
+from app.plain import quoted
 from vaecore import runs, standing
 
 MAIN = str(Path(session.__file__).parent / "main.py")
@@ -96,10 +97,10 @@ def test_an_odd_line_of_anybodys_log_is_a_sentence_in_its_row_alone() -> None:
         (runs.partial_of(session.runs_folder() / name) / runs.LOG).write_text(json.dumps(epoch))
     rows = " / ".join(caption.value for caption in opened().caption)
     wrong = "metrics.jsonl, line 1: epochs: input should be a valid integer; it is 'many'."
-    assert rows.count(plain(wrong)) == 1
-    assert rows.count(plain("D = 2: x")[:-1]) == 2
+    assert rows.count(escaped(wrong)) == 1
+    assert rows.count(escaped("D = 2: x")[:-1]) == 2
     assert "after 1 of 3 epoch" in rows
-    assert any(plain(wrong) in error.value for error in opened(run="odd").error)
+    assert any(escaped(wrong) in error.value for error in opened(run="odd").error)
 
 
 def test_the_form_is_made_from_the_recipes_options(begun: list) -> None:
