@@ -4,13 +4,16 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 
-.PHONY: app test test-browser lint
+.PHONY: app test test-slow test-browser lint
 
 app: $(VENV)/app
 	$(BIN)/python -m streamlit run app/main.py --server.port $(PORT) --server.address $(ADDRESS) --server.headless true
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not browser"
+
+test-slow: $(VENV)/dev
+	VAESCOPE_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/test_foreign_files.py
 
 test-browser: $(VENV)/dev
 	$(BIN)/python -m pytest -m browser

@@ -8,6 +8,7 @@ from app import between, between_chosen, between_words, holes_chosen, panels, se
 from app.between import Pair
 from app.between_rows import Scene
 from app.holes import Entry
+from app.plain import plain
 from app.session import Checkpoint, Codes, Pick
 from vaecore.text import counted
 
@@ -19,8 +20,8 @@ def few(entries: list[Entry], count: int) -> None:
     slow = [entry.checkpoint.name for entry in entries if between.slow(entry.checkpoint.digest, entry.checkpoint)]
     if slow and count == between.FEW:
         st.info(
-            f"Only the first {counted(count, 'test image')} can be chosen: the posteriors of {', '.join(slow)} are "
-            "flows, whose means take long. `python -m vaecore analyse` stores them once."
+            f"Only the first {counted(count, 'test image')} can be chosen: the posteriors of {plain(', '.join(slow))} "
+            "are flows, whose means take long. `python -m vaecore analyse` stores them once."
         )
 
 
@@ -33,7 +34,7 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
             key="between_sort",
             icon=":material/sort:",
             disabled=judge is None or len(pairs) < 2,
-            help=f"By the valley under {between_words.prior(judge, names)}" if judge else None,
+            help=f"By the valley under {plain(between_words.prior(judge, names))}" if judge else None,
             on_click=between_chosen.order,
             args=(pairs, judge, kind),
         )
@@ -46,7 +47,7 @@ def controls(judge: Entry | None, pairs: list[Pair], kind: str, names: dict[str,
             args=(count, pairs),
         )
     if problem := st.session_state.pop("between_problem", ""):
-        st.warning(problem)
+        st.warning(plain(problem))
 
 
 def searches(judge: Entry | None, pairs: list[Pair], count: int) -> None:
@@ -77,7 +78,7 @@ def alone(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> str:
 def choice(shared: Scene, checkpoint: Checkpoint, pairs: list[Pair], count: int, alone: str) -> None:
     """The strip of thumbnails, and what the next click does."""
     judge = between_chosen.learned(shared.entries)
-    judged = f"Searched and sorted by {between_words.prior(judge, shared.names)}." if judge else alone
+    judged = f"Searched and sorted by {plain(between_words.prior(judge, shared.names))}." if judge else alone
     start, state = st.session_state.get("between_from"), st.session_state
     clicked = start if start is not None else state.get("between_clicked", -1)
     pick = Pick("image" if shared.images else "sample", clicked)

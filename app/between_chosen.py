@@ -7,6 +7,7 @@ import streamlit as st
 from app import between, choices, holes_chosen, panels
 from app.between import KINDS, Pair
 from app.holes import Entry
+from app.plain import plain, quoted
 from app.session import Checkpoint, Codes
 
 MOST = 8  # rows
@@ -20,7 +21,7 @@ def read_link(count: int) -> None:
     if (asked := choices.all_news("rows")) is not None:
         pairs = parsed(asked[-1], count) if asked else None
         if asked and pairs is None:
-            st.warning(f"The link asks for the rows {asked[-1][:40]!r}; {NOT_ROWS.format(count - 1)}.")
+            st.warning(f"The link asks for the rows {quoted(asked[-1], 40)}; {NOT_ROWS.format(count - 1)}.")
         else:
             state["between_rows"] = pairs
     choices.number("image", "between_from", None, count)
@@ -45,9 +46,8 @@ def path(entries: list[Entry]) -> str:
     name = next((name for name, reason in why.items() if reason), "")
     kinds = [kind for kind in KINDS if kind != "smoothest" or not name]
     choices.word("path", "between_path", kinds, "linear")
-    said = (
-        f"Without the way of least change, which follows the decoder's gradients: {name} {why[name]}." if name else None
-    )
+    why_not = plain(f"{name} {why[name]}") if name else ""
+    said = f"Without the way of least change, which follows the decoder's gradients: {why_not}." if name else None
     return st.segmented_control(
         "Way", kinds, key="between_path", required=True, persist_state="session", format_func=KINDS.get, help=said
     )

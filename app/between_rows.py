@@ -10,6 +10,7 @@ import streamlit as st
 from app import between, between_chosen, between_words, figures_between, session, widgets, words
 from app.between import Pair
 from app.holes import Entry
+from app.plain import plain
 from app.session import Checkpoint, Codes
 from vaecore.text import a
 
@@ -63,7 +64,8 @@ def show(shared: Scene, pairs: list[Pair]) -> None:
     if not pairs:
         st.info("Choose two images above, or search.")
         return
-    st.markdown(f"**{between_words.lesson(valleys(shared, pairs), shared.entries, shared.names, shared.kind)}**")
+    lesson = between_words.lesson(valleys(shared, pairs), shared.entries, shared.names, shared.kind)
+    st.markdown(f"**{plain(lesson)}**")
     st.caption(between_words.WAYS[shared.kind])
     st.html(f"<div class='bars'>{''.join(bar(shared, entry) for entry in shared.entries)}</div>")
     for number, pair in enumerate(pairs, 1):

@@ -9,6 +9,7 @@ from app import between, between_words
 from app.between_priors import ACROSS, DOWN, Samples
 from app.between_priors import samples as drawn
 from app.holes import Entry
+from app.plain import plain
 from vaecore.text import counted
 
 
@@ -39,7 +40,7 @@ def progress(entry: Entry, seed: int, names: dict[str, str]) -> Samples:
     if not between.pixelwise(entry):
         return drawn(entry, seed)
     place = st.empty()
-    text = f"Drawing samples of {between_words.prior(entry, names)}, pixel after pixel"
+    text = f"Drawing samples of {plain(between_words.prior(entry, names))}, pixel after pixel"
     found = drawn(entry, seed, lambda share: place.progress(share, text=text))
     place.empty()
     return found

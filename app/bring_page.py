@@ -5,7 +5,8 @@ from math import isqrt
 
 import streamlit as st
 
-from app import choices, panels, shelf
+from app import choices, shelf
+from app.plain import plain
 from vaecore.text import counted
 
 MEGABYTES = 64
@@ -74,7 +75,7 @@ def of_pair() -> None:
     try:
         sizes = shelf.sizes(encoder, decoder)
     except ValueError as error:
-        st.error(panels.plain(str(error)))
+        st.error(plain(error))
         return
     said = details(sizes)
     dataset, name = asked("Whose test images the pages shall show")
@@ -167,7 +168,7 @@ def done(key: str, ready: bool, take: Callable[[], str]) -> None:
         with st.spinner("Checking every file, and trying the VAE on an image", show_time=True):
             name = take()
     except (ValueError, OSError) as error:
-        st.error(f"**Not taken.** {panels.plain(str(error))} Nothing was kept.")
+        st.error(f"**Not taken.** {plain(error)} Nothing was kept.")
         return
     state = st.session_state
     state["shelf_chosen"], state["shelf_said"] = name, f"{name} is here, and chosen on all pages."

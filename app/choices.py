@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from app.plain import plain, quoted
 from app.session import Checkpoint, Pick
 
 KINDS = ("image", "sample", "prior")
@@ -51,7 +52,7 @@ def word(name: str, key: str, options: Collection[str], default: str) -> None:
     if values is not None and asked in options:
         state[key] = asked
     elif values is not None:
-        st.warning(f"The link asks for {name} {asked[:30]!r}; there is only {', '.join(options)}.")
+        st.warning(f"The link asks for {name} {quoted(asked, 30)}; there is only {plain(', '.join(options))}.")
     if state.get(key) not in options:
         state[key] = default
 
@@ -64,7 +65,7 @@ def number(name: str, key: str, default: int | None, end: int, least: int = 0) -
         if text.isascii() and text.isdigit() and len(text) < 11 and least <= int(text) < end:
             state[key] = int(text)
         else:
-            st.warning(f"The link asks for {name} {text[:20]!r}; it is a whole number from {least} to {end - 1}.")
+            st.warning(f"The link asks for {name} {quoted(text, 20)}; it is a whole number from {least} to {end - 1}.")
     elif values is not None:
         state[key] = default
     state.setdefault(key, default)
@@ -110,7 +111,7 @@ def checkpoint(found: dict[str, Checkpoint]) -> Checkpoint | None:
     if asked in usable:
         state["checkpoint"] = asked
     elif asked is not None:
-        st.warning(f"The link asks for the checkpoint {asked[:60]!r}, which is not here or cannot be read.")
+        st.warning(f"The link asks for the checkpoint {quoted(asked, 60)}, which is not here or cannot be read.")
     if state.get("checkpoint") not in usable:
         state["checkpoint"] = usable[0]
     name = st.selectbox(
@@ -153,8 +154,8 @@ def guests(found: dict[str, Checkpoint], host: Checkpoint, company: Company = EX
         if strange := [name for name in asked if name not in fitting and name != host.name]:
             names = ", ".join(repr(name[:60]) for name in strange[:3])
             st.warning(
-                f"The link asks to compare with {names}, which is not here, cannot be read, or does not fit: it takes "
-                f"checkpoints of {host.dataset or 'a known data set'}{company.words}."
+                f"The link asks to compare with {plain(names)}, which is not here, cannot be read, or does not fit: it "
+                f"takes checkpoints of {plain(host.dataset or 'a known data set')}{company.words}."
             )
     state[key] = [name for name in state.get(key, []) if name in fitting]
     chosen = st.multiselect(
@@ -184,7 +185,7 @@ def read_link(count: int) -> None:
         if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < most:
             st.session_state["pick"] = Pick(kind, int(text))
         else:
-            st.warning(f"The link asks for {kind} {text[:20]!r}; they are numbered from 0 to {most - 1}.")
+            st.warning(f"The link asks for {kind} {quoted(text, 20)}; they are numbered from 0 to {most - 1}.")
         return
 
 

@@ -5,6 +5,7 @@ from html import escape
 import streamlit as st
 
 from app import figures, panels, session, words
+from app.plain import plain
 from app.session import Checkpoint, Look, Pick
 from vaecore.text import a, counted
 
@@ -44,7 +45,7 @@ def show(entries: list[Entry], apart: list[Checkpoint], names: dict[str, str], p
     below = st.empty()
     styles = figures.styles([entry.recipe for entry, _ in entries])
     for count, guest in enumerate(apart):
-        said.caption(f"Computing the exact posterior of {names[guest.name]}: {count + 1} of {len(apart)}.")
+        said.caption(f"Computing the exact posterior of {plain(names[guest.name])}: {count + 1} of {len(apart)}.")
         below.html(table(entries, names, styles))
         with row.container(width=SMALL), panels.sentences():
             look = session.guest(guest, pick, host)

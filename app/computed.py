@@ -15,6 +15,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import choices
+from app.plain import quoted
 from vaecore.text import counted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +109,7 @@ def explain(notes: tuple[Note, ...]) -> None:
     known, state = {note.slug: note for note in notes}, st.session_state
     asked = st.query_params.get("note")
     if asked is not None and asked not in known:
-        st.warning(f"The link asks for the note {asked[:40]!r}; this page has {', '.join(known)}.")
+        st.warning(f"The link asks for the note {quoted(asked, 40)}; this page has {', '.join(known)}.")
         choices.keep("note", None)
     state["note"] = asked if asked in known else None
     st.pills(

@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -199,7 +200,7 @@ def posterior_figure(
         figure.layout[axis].range = [float(points[0]), float(points[-1])]
     if notes:
         figure.add_annotation(
-            text="<br>".join(notes),
+            text="<br>".join(map(in_figure, notes)),
             x=0.01,
             y=0.01,
             xref="x domain",
@@ -240,7 +241,7 @@ def outlines(gaussian: Gaussian, side: float) -> list[go.Scatter]:
     line = {"color": gaussian.colour, "width": 2.2 if roomy else 1.1, "dash": gaussian.dash}
     return [
         go.Scatter(line={"color": casing(gaussian.colour), "width": 4 if roomy else 0}, showlegend=False, **shared),
-        go.Scatter(line=line, name=gaussian.name, **shared),
+        go.Scatter(line=line, name=in_figure(gaussian.name), **shared),
         cross(gaussian.loc, "mean", gaussian.name, gaussian.colour),
     ]
 
@@ -265,7 +266,7 @@ def density_lines(density: Density) -> list[go.Contour | go.Scatter]:
         go.Contour(
             contours={"start": levels[0], "end": levels[-1], "size": 1, "coloring": "none"},
             line=line,
-            name=density.name,
+            name=in_figure(density.name),
             showlegend=named,
             **shared,
         )
@@ -282,7 +283,7 @@ def cross(place: np.ndarray, what: str, name: str, colour: str) -> go.Scatter:
         marker={"symbol": "x-thin", "size": 9, "line": {"width": 2.6, "color": colour}},
         showlegend=False,
         legendgroup=name,
-        hovertemplate=f"{what} of {name}<br>z1 %{{x:.3f}}, z2 %{{y:.3f}}<extra></extra>",
+        hovertemplate=f"{what} of {in_figure(name)}<br>z1 %{{x:.3f}}, z2 %{{y:.3f}}<extra></extra>",
     )
 
 
@@ -331,6 +332,11 @@ def outside(z: np.ndarray, weight: np.ndarray, frame: Frame) -> float:
     return float(1 - weight[inside].sum() / weight.sum())
 
 
+def in_figure(text: str) -> str:
+    """`text`, which may name a stranger's checkpoint, for plotly, which reads HTML and fills in what %{...} names."""
+    return escape(text, quote=False).replace("%{", "%&#123;")
+
+
 def blue(opacity: float) -> str:
     return f"rgba(0, 114, 178, {opacity:.3f})"
 
@@ -348,7 +354,7 @@ def layout(title: str) -> dict:
     shapes, notes = colour_bar()
     return dict(
         title={
-            "text": title,
+            "text": in_figure(title),
             "font": {"size": 15},
             "x": 0,
             "xref": "container",
@@ -379,7 +385,14 @@ def layout(title: str) -> dict:
 def small_layout(title: str) -> dict:
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "nticks": 4, "constrain": "domain"}
     return dict(
-        title={"text": title, "font": {"size": 13}, "x": 0, "xref": "container", "y": 0.98, "yanchor": "top"},
+        title={
+            "text": in_figure(title),
+            "font": {"size": 13},
+            "x": 0,
+            "xref": "container",
+            "y": 0.98,
+            "yanchor": "top",
+        },
         xaxis=axis,
         yaxis={"scaleanchor": "x", **axis},
         margin={"l": 34, "r": 4, "t": 46, "b": 26},

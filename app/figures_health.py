@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures import BLUE, GREY, ORANGE
+from app.figures import BLUE, GREY, ORANGE, in_figure
 
 ACTIVE = 0.01  # where a unit counts as active (Burda et al. 2016: of the variance of the means)
 LEAST = 1e-4  # nats: what is below is drawn here
@@ -17,7 +17,7 @@ def kl_figure(series: list[tuple[str, list[float]]]) -> go.Figure:
             x=list(range(1, len(values) + 1)),
             y=np.maximum(values, LEAST),
             customdata=np.asarray(values),
-            name=name,
+            name=in_figure(name),
             marker={"color": colour, "line": {"width": 0}},
             hovertemplate="%{customdata:.4f} nats",
         )

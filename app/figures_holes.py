@@ -152,8 +152,8 @@ def overlaid(groups: dict[str, np.ndarray], drawn: list[Style], title: str) -> g
                 y=inside,
                 mode="lines",
                 line=line,
-                name=name,
-                hovertemplate=f"{name}<br>%{{x:.3g}}: %{{y:.3g}}<extra></extra>",
+                name=figures.in_figure(name),
+                hovertemplate=f"{figures.in_figure(name)}<br>%{{x:.3g}}: %{{y:.3g}}<extra></extra>",
             )
         )
     axis = {"showgrid": False, "zeroline": False, "ticks": "outside", "tickfont": {"size": 11}}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from app import jobs, session
+from app import jobs, owners, session
 from app.jobs import Job
 from app.session import Checkpoint
 
@@ -102,7 +102,7 @@ def job(checkpoint: Checkpoint) -> Job | None:
 def begin(checkpoint: Checkpoint) -> Job:
     """Start measuring, or go on; ValueError where as many jobs run as may."""
     folder = str(checkpoint.folder.resolve())
-    return jobs.start("health", target(checkpoint), ["health", folder, "--seed", str(SEED), "--keep"])
+    return jobs.start("health", target(checkpoint), ["health", folder, "--seed", str(SEED), "--keep"], owners.me())
 
 
 # ---- images

@@ -1,7 +1,5 @@
 """The parts of the page of health: verdicts, KL by dimension, q(z) against the prior, reconstructions."""
 
-from html import escape
-
 import numpy as np
 import streamlit as st
 
@@ -18,6 +16,7 @@ from app import (
     panels,
 )
 from app.health import Health
+from app.plain import plain
 from app.session import Checkpoint
 
 SHOWN, FEW = 24, 6  # images drawn at random, and where a decoder draws pixel after pixel
@@ -35,7 +34,7 @@ def bring(shown: list[Checkpoint]) -> None:
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
-    st.info(f"{panels.plain(sentence)} Without test images there is nothing to measure.")
+    st.info(f"{plain(sentence)} Without test images there is nothing to measure.")
     panels.download(checkpoint.dataset)
 
 
@@ -58,11 +57,11 @@ def divided(found: list[Health]) -> None:
     series = [(one.checkpoint.name, values) for one in found if (values := one.report.get("KL by dimension"))]
     for one in found:
         if reason := one.report.get("KL by dimension is absent because"):
-            st.info(f"{panels.plain(one.checkpoint.name)}: {reason}")
+            st.info(f"{plain(one.checkpoint.name)}: {plain(reason)}")
     if series:
         counts = ", ".join(f"{name}: {sum(v > figures_health.ACTIVE for v in values)}" for name, values in series)
         alt = f"KL by dimension on a logarithmic axis; dimensions above 0.01 nats: {counts}"
-        figure = figures_health.kl_figure([(escape(name), values) for name, values in series])
+        figure = figures_health.kl_figure(series)
         st.plotly_chart(figure, key="health_kl", config=panels.HIDE_BAR, alt=alt)
         st.caption("The dashed line is at 0.01. Where the KL is far below it, the dimension is unused.")
 
@@ -76,12 +75,12 @@ def reconstructions(found: list[Health], checkpoints: list[Checkpoint], count: i
         st.button("Draw others", key="health_redraw", on_click=lambda: state.update(draw=(seed + 1) % 10**6))
         st.caption(f"seed {seed}", width="content")
     write_address(checkpoints)
-    order = " | ".join(["image", *(panels.plain(one.checkpoint.name) for one in found)])
+    order = " | ".join(["image", *(plain(one.checkpoint.name) for one in found)])
     st.caption(f"Test images drawn at random; from left to right {order}.")
     with panels.sentences(), st.spinner("Reconstructing"):
         st.html(learned_selection.groups(strips(found, drawn(found, count, seed)), f"Images drawn by seed {seed}"))
         for one in found:
-            st.caption(f"The {len(one.worst)} with the least ELBO under {panels.plain(one.checkpoint.name)}.")
+            st.caption(f"The {len(one.worst)} with the least ELBO under {plain(one.checkpoint.name)}.")
             st.html(learned_selection.groups(strips(found, one.worst), "The images with the least ELBO"))
 
 

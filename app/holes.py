@@ -247,9 +247,11 @@ def _coded(body: str) -> Coded:
 def kept(body: str) -> Coded:
     """What of the codes is there: nothing, or all that an earlier server left in the user's cache."""
     from vaecore.safefiles import BadFile, read_tensors
+    from vaecore.tensor_forms import held_to
 
-    with suppress(BadFile, KeyError):
-        kept = read_tensors(cache(body))
+    form = {"loc": "float N D", "scale": "float N D"}
+    with suppress(BadFile):  # the user's own cache: what is damaged there is encoded anew
+        kept = held_to(form, read_tensors(cache(body)), cache(body), form)
         return Coded([], (kept["loc"], kept["scale"]))
     return Coded([])
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import choices, holes
 from app.holes import Entry
+from app.plain import plain, quoted
 from app.session import Checkpoint
 
 MOST = 5  # checkpoints beside the first
@@ -41,7 +42,7 @@ def others(found: dict[str, Checkpoint], host: Checkpoint) -> list[Checkpoint]:
     if asked:
         kept = [name for name in dict.fromkeys(asked) if name in fitting][:MOST]
         if strange := [name for name in asked if name not in (*fitting, host.name, NONE)]:
-            st.warning(f"The link asks to compare with {strange[0][:60]!r}, which is not here or does not fit.")
+            st.warning(f"The link asks to compare with {quoted(strange[0], 60)}, which is not here or does not fit.")
     elif state.get("prior_about") != (host.dataset, host.latent):
         kept = usual(found, host, fitting)
     state["prior_with"], state["prior_about"] = kept, (host.dataset, host.latent)
@@ -97,7 +98,7 @@ def read_place(latent: int) -> None:
     else:
         more = " or, as z1,z2, a place in the plane" if latent == 2 else ""
         st.warning(
-            f"The link asks for z = {text[:30]!r}; it takes the number of a low posterior sample, 0 to "
+            f"The link asks for z = {quoted(text, 30)}; it takes the number of a low posterior sample, 0 to "
             f"{holes.KEEP - 1}{more}."
         )
 
@@ -137,7 +138,12 @@ def shown_map(entries: list[Entry], names: dict[str, str]) -> Entry:
     if len(keys) == 1:
         return entries[0]
     name = st.segmented_control(
-        "Map of", keys, key="prior_map_of", required=True, persist_state="session", format_func=names.get
+        "Map of",
+        keys,
+        key="prior_map_of",
+        required=True,
+        persist_state="session",
+        format_func=lambda key: plain(names[key]),
     )
     return entries[keys.index(name)]
 

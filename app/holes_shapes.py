@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import figures, figures_holes, holes, holes_words, panels, ranking
 from app.holes import Entry, Shape
+from app.plain import plain
 from vaecore.text import counted
 
 HEIGHT = 230  # pixels
@@ -49,8 +50,9 @@ def shapes(entries: list[Entry], names: dict[str, str]) -> None:
         medians = ", ".join(f"{name} {np.median(values):.3g}" for name, values in groups.items())
         alt = f"Histograms of the {title}; medians: {medians}"
         column.plotly_chart(figure, key=f"shape-{measure}", height=HEIGHT, config=panels.HIDE_BAR, alt=alt)
-        column.caption(f"medians: {medians}")
-    st.markdown(holes_words.comparable({name: (shape.mean, shape.variance) for name, shape in found.items()}))
+        column.caption(f"medians: {plain(medians)}")
+    moved = {name: (shape.mean, shape.variance) for name, shape in found.items()}
+    st.markdown(plain(holes_words.comparable(moved)))
     st.html(moments(found))
 
 

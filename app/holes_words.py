@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.plain import plain
 from app.words import nats
 from vaecore.text import counted
 
@@ -48,12 +49,12 @@ def post_hoc(row: Said, standard: Said) -> str:
     rise, higher, fewer = float(np.median(prior)), float(np.median(elbo)), f"{int((prior < 0).sum())} of {len(prior)}"
     if rise < -LITTLE:
         first = (
-            f"**{row.name}** knows better than N(0, I) that no data lie there: it gives {fewer} of these z a lower "
-            f"density, {nats(-rise)} nats lower in the median, as the paper finds."
+            f"**{plain(row.name)}** knows better than N(0, I) that no data lie there: it gives {fewer} of these z a "
+            f"lower density, {nats(-rise)} nats lower in the median, as the paper finds."
         )
     else:
         first = (
-            f"**{row.name}** gives {fewer} of these z a lower density than N(0, I) does; in the median it is "
+            f"**{plain(row.name)}** gives {fewer} of these z a lower density than N(0, I) does; in the median it is "
             f"{change(rise)}. The paper finds a much lower one; here that is not so."
         )
     paper = "as the paper finds, too" if higher < -LITTLE else "where the paper finds it slightly lower"
@@ -69,8 +70,8 @@ def apart(row: Said, standard: Said) -> str:
         0: "The paper finds both higher for joint training; here neither is.",
     }[(prior > LITTLE) + (elbo > LITTLE)]
     return (
-        f"**{row.name}** draws z from its own prior. Beside {standard.name}'s, the median log p(z) of its lowest is "
-        f"{change(prior)}, the ELBO {change(elbo)}. {verdict}"
+        f"**{plain(row.name)}** draws z from its own prior. Beside {plain(standard.name)}'s, the median log p(z) of "
+        f"its lowest is {change(prior)}, the ELBO {change(elbo)}. {verdict}"
     )
 
 

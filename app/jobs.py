@@ -27,9 +27,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app import turn
+from app import bounds, job_files, turn
+from vaecore.safefiles import BadFile
 from vaecore.text import counted
 
+TAIL = 1 << 16  # bytes of what a command said last
+NOBODY = 0  # as the process of a job whose record cannot be read
 MOST = 2  # analyses at once: more would only share the same cores
 GRACE = 60.0  # seconds between a request to end and the end: time to finish a portion and write it down
 THREADS = "1"  # two that share a busy core wait for each other, and take many times as long as one
@@ -55,6 +58,7 @@ class Job:
     result: dict | None = None
     sentence: str = ""
     ticket: str = ""  # of a training, its place in the queue
+    owner: str = ""  # see `owners`
 
     @property
     def active(self) -> bool:
@@ -71,9 +75,9 @@ class Job:
         return took * (self.steps - self.step) / done if done > 0 and self.step <= self.steps else None
 
 
-def analyse(folder: Path) -> Job:
+def analyse(folder: Path, owner: str = "") -> Job:
     """Start, or go on with, the analysis of a checkpoint's test images."""
-    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())])
+    return start("analyse", str(folder.resolve()), ["analyse", str(folder.resolve())], owner)
 
 
 def analysis_of(folder: Path) -> Job | None:
@@ -81,9 +85,9 @@ def analysis_of(folder: Path) -> Job | None:
     return find("analyse", str(folder.resolve()))
 
 
-def train(folder: Path, arguments: list[str]) -> Job:
+def train(folder: Path, arguments: list[str], owner: str = "") -> Job:
     """Start, or go on with, the training of a run as soon as it is its turn."""
-    return start("train", str(folder.resolve()), arguments)
+    return start("train", str(folder.resolve()), arguments, owner)
 
 
 def training_of(folder: Path) -> Job | None:
@@ -97,10 +101,10 @@ def ahead(job: Job) -> int:
     return waiting.index(job.ticket) if job.ticket in waiting else 0
 
 
-def start(kind: str, target: str, arguments: list[str]) -> Job:
+def start(kind: str, target: str, arguments: list[str], owner: str = "") -> Job:
     """Run `python -m vaecore ARGUMENTS`; what already runs for this target is not started twice.
 
-    Raises ValueError where as many analyses run as may; trainings wait instead.
+    Raises ValueError where as many analyses run as may, trainings wait instead, or where `bounds` says so.
     """
     with locked():
         there = find(kind, target)
@@ -108,10 +112,11 @@ def start(kind: str, target: str, arguments: list[str]) -> Job:
             return there
         if kind != "train" and sum(job.active and job.kind != "train" for job in every()) >= MOST:
             raise ValueError(f"{counted(MOST, 'job')} are running already; start this one when one of them is done.")
+        bounds.must_have_place(kind, owner, every())
         place = home(kind, target)
         shutil.rmtree(place, ignore_errors=True)
         command = [sys.executable, "-m", "vaecore", *arguments]
-        known = {"kind": kind, "target": target, "started": time.time()}
+        known = {"kind": kind, "target": target, "started": time.time(), "owner": owner}
         try:
             place.mkdir(parents=True)
             if kind != "train":
@@ -176,12 +181,18 @@ def stop(job: Job) -> None:
 
 def find(kind: str, target: str) -> Job | None:
     """The newest job of this kind on this target, as it stands now."""
-    return read(home(kind, target))
+    return read(home(kind, target), kind, target)
 
 
 def every() -> list[Job]:
-    """All jobs that are known, running or not."""
-    return [job for place in sorted(shelf().glob("*-*")) if (job := read(place))]
+    """All jobs that are known, running or not; a record that is none is said where its job is asked for."""
+    found = []
+    for place in sorted(shelf().glob("*-*")):
+        with suppress(BadFile):
+            known = job_files.read(place / "job.json", job_files.KNOWN)
+            if known and home(known["kind"], known["target"]) == place:
+                found.append(find(known["kind"], known["target"]))
+    return [job for job in found if job]
 
 
 def forget(job: Job) -> None:
@@ -190,38 +201,66 @@ def forget(job: Job) -> None:
         shutil.rmtree(home(job.kind, job.target), ignore_errors=True)
 
 
-def read(place: Path) -> Job | None:
-    known = read_json(place / "job.json")
-    try:
-        job = Job(**known)
-    except TypeError:  # nothing there, or not written by us
-        return None
+def read(place: Path, kind: str, target: str) -> Job | None:
+    """The job of that place as it stands now; one whose record is none has failed, with a sentence that says so."""
     # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
-    living = alive(job)
-    progress, asked = read_json(place / "progress.json"), read_json(place / "stop.json").get("asked")
-    with suppress(KeyError, TypeError, ValueError, OSError):
-        step, steps, seconds = int(progress["step"]), int(progress["steps"]), float(progress["seconds"])
-        if not (first := read_json(place / "first.json")):
-            write(place / "first.json", first := {"step": step, "seconds": seconds})
-        job = replace(job, step=step, steps=steps, seconds=seconds, first=(first["step"], first["seconds"]))
-    if living:
-        if asked is not None and time.time() - asked > GRACE:
-            send(job, signal.SIGKILL)
-        if asked is not None:
-            return replace(job, state="stopping")
-        waits = job.ticket and job.ticket in turn.tickets(queue())
-        return replace(job, state="waiting" if waits else "running")
-    if result := read_json(place / "stdout"):
-        return replace(job, state="stopped" if result.get("stopped") else "done", result=result)
+    living = turn.is_held(place / "lock")
+    try:
+        known = job_files.read(place / "job.json", job_files.KNOWN)
+        if known and (known["kind"], known["target"]) != (kind, target):
+            raise BadFile(f"{place / 'job.json'} is the record of another job.")
+    except BadFile as error:
+        return Job(kind, target, NOBODY, 0.0, "running" if living else "failed", sentence=str(error))
+    if known is None:
+        return None
+    job, asked = with_progress(Job(**known), place)
+    return still_running(job, asked) if living else ended(job, asked, place)
+
+
+def with_progress(job: Job, place: Path) -> tuple[Job, float | None]:
+    """The job with how far it is, and when its end was asked for; where a file is no such file it says so."""
+    try:
+        stop = job_files.read(place / "stop.json", job_files.STOP) or {"asked": None}
+        progress = job_files.read(place / "progress.json", job_files.PROGRESS)
+        first = job_files.read(place / "first.json", job_files.FIRST)
+    except BadFile as error:
+        return replace(job, sentence=str(error)), None
+    if progress is None:
+        return job, stop["asked"]
+    if first is None:
+        first = {"step": progress["step"], "seconds": progress["seconds"]}
+        with suppress(OSError):
+            write(place / "first.json", first)
+    return replace(job, **progress, first=(first["step"], first["seconds"])), stop["asked"]
+
+
+def still_running(job: Job, asked: float | None) -> Job:
+    if asked is not None and time.time() - asked > GRACE:
+        send(job, signal.SIGKILL)
+    if asked is not None:
+        return replace(job, state="stopping")
+    waits = job.ticket and job.ticket in turn.tickets(queue())
+    return replace(job, state="waiting" if waits else "running")
+
+
+def ended(job: Job, asked: float | None, place: Path) -> Job:
+    """What became of a job that lives no more."""
+    said = ""
+    try:
+        if result := job_files.read(place / "stdout", job_files.RESULT):
+            return replace(job, state="stopped" if result.get("stopped") else "done", result=result)
+    except BadFile as error:
+        said = str(error)
     if asked is not None:
         return replace(job, state="stopped")
-    return replace(job, state="failed", sentence=last_sentence(place / "stderr"))
+    return replace(job, state="failed", sentence=job.sentence or said or last_sentence(place / "stderr"))
 
 
 def last_sentence(file: Path) -> str:
     """The last line of what the command said, without its progress bar."""
-    with suppress(OSError):
-        lines = file.read_text(errors="replace").replace("\r", "\n").split("\n")
+    with suppress(OSError), file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - TAIL))
+        lines = opened.read(TAIL).decode(errors="replace").replace("\r", "\n").split("\n")
         said = [line.strip() for line in lines if line.strip() and "it/s" not in line and "step/s" not in line]
         if said and "|" not in said[-1]:
             return said[-1][:500]
@@ -234,6 +273,8 @@ def alive(job: Job) -> bool:
 
 
 def send(job: Job, what: signal.Signals) -> None:
+    if job.pid == NOBODY:
+        return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(job.pid, what)
 
@@ -258,13 +299,6 @@ def locked() -> Iterator[None]:
     with (shelf() / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def read_json(file: Path) -> dict:
-    with suppress(OSError, ValueError):
-        held = json.loads(file.read_bytes())
-        return held if isinstance(held, dict) else {}
-    return {}
 
 
 def write(file: Path, held: dict) -> None:

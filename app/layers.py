@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import choices, figures
+from app.plain import quoted
 from app.session import Look
 
 LAYERS = {
@@ -23,7 +24,7 @@ def read_link() -> None:
         return
     state[HIDDEN] = [layer for layer in LAYERS if layer in asked]
     if strange := [layer for layer in asked if layer not in LAYERS]:
-        st.warning(f"The link hides {strange[0][:30]!r}; the layers are {', '.join(LAYERS)}.")
+        st.warning(f"The link hides {quoted(strange[0], 30)}; the layers are {', '.join(LAYERS)}.")
 
 
 def hidden() -> list[str]:

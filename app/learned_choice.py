@@ -2,12 +2,24 @@
 
 import streamlit as st
 
-from app import jobs, learned, learned_clusters, learned_colours, learned_map, panels, ranking, session, watching
+from app import (
+    jobs,
+    learned,
+    learned_clusters,
+    learned_colours,
+    learned_map,
+    owners,
+    panels,
+    ranking,
+    session,
+    watching,
+)
 from app.jobs import Job
 from app.learned import SPLITS
 from app.learned_colours import COLOURS, Colour, Painted
 from app.learned_map import METHODS, POINTS, Map, Shown, View
 from app.learned_selection import SEEDS
+from app.plain import plain
 from app.session import Checkpoint
 from vaecore.text import counted
 
@@ -49,7 +61,7 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
     """Those whose codes and colours are there, with a bar while they are computed; the others are named."""
     slot, usable = st.empty(), []
     for one in checkpoints:
-        said = f"Encoding the {SPLITS[view.split]} images with {one.name}, once"
+        said = f"Encoding the {SPLITS[view.split]} images with {plain(one.name)}, once"
         with panels.sentences():
             learned.prepare(one, view.split, lambda share, said=said: slot.progress(share, text=said))
             learned.coded(one, view.split)
@@ -59,7 +71,7 @@ def prepared(checkpoints: list[Checkpoint], view: View, colour: Colour) -> list[
                 one,
                 colour.kind,
                 view.split,
-                lambda share, one=one: slot.progress(share, text=f"{COLOURS[colour.kind]} of {one.name}, once"),
+                lambda share, one=one: slot.progress(share, text=f"{COLOURS[colour.kind]} of {plain(one.name)}, once"),
             )
             usable.append(one)
     slot.empty()
@@ -88,7 +100,8 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     names, target = ", ".join(one.name for one in absent), target_of(absent, view)
     job = jobs.find("embed", target)
     if job and job.active:
-        watching.follow("embed", target, f"{METHODS[view.method]} of {counted(count, 'code')}, {names}")
+        codes = counted(count, "code")
+        watching.follow("embed", target, f"{METHODS[view.method]} of {codes}, {plain(names)}")
         return
     watching.ended(job)
     if job and job.state == "stopped":
@@ -96,7 +109,7 @@ def offer(absent: list[Checkpoint], view: View, count: int) -> None:
     text, way = st.columns([5, 1], vertical_alignment="center")
     text.info(
         f"{METHODS[view.method]} of {count:,} of the {SPLITS[view.split]} images, as many of each label, seed "
-        f"{view.seed}, has not been computed for {names}. It takes "
+        f"{view.seed}, has not been computed for {plain(names)}. It takes "
         f"{ranking.duration(seconds(view, count, len(absent)))}, in the background, and is kept with the checkpoint. "
         "PCA of all is there at once."
     )
@@ -113,7 +126,7 @@ def target_of(absent: list[Checkpoint], view: View) -> str:
 def start(absent: list[Checkpoint], view: View, target: str) -> Job:
     folders = [str(one.folder.resolve()) for one in absent]
     settings = ["--method", view.method, "--split", view.split, "--points", str(view.points), "--seed", str(view.seed)]
-    return jobs.start("embed", target, ["embed", *folders, *settings])
+    return jobs.start("embed", target, ["embed", *folders, *settings], owners.me())
 
 
 def seconds(view: View, count: int, checkpoints: int) -> float:
@@ -135,6 +148,6 @@ def panel(checkpoint: Checkpoint, name: str, own: Map, colour: Painted, what: st
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
-    st.info(f"{session.absence(checkpoint)}: without them nothing can be encoded, and there is no map to draw.")
-    st.markdown(sentence)
+    st.info(f"{plain(session.absence(checkpoint))}: without them nothing can be encoded, and there is no map to draw.")
+    st.markdown(plain(sentence))
     panels.download(checkpoint.dataset)

@@ -16,6 +16,7 @@ from app.learned_clusters import Grouping
 from app.learned_colours import COLOURS, Colour, painted
 from app.learned_map import METHODS, POINTS, Shown, View
 from app.learned_selection import SEEDS
+from app.plain import quoted
 from app.session import Checkpoint
 
 BESIDE = Company("learned_with", 3, choices.alike, "")
@@ -72,7 +73,7 @@ def read_link() -> None:
     if (asked := choices.all_news("select")) is not None:
         state["learned_select"] = parsed(asked[-1]) if asked else None
         if asked and state["learned_select"] is None:
-            st.warning(f"The link asks for the selection {asked[-1][:40]!r}, which cannot be read.")
+            st.warning(f"The link asks for the selection {quoted(asked[-1], 40)}, which cannot be read.")
     if (asked := choices.all_news("probe")) is not None:
         state["learned_probe"] = bool(asked)
 

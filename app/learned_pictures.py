@@ -14,6 +14,7 @@ from app import (
     learned_later,
     learned_selection,
 )
+from app.plain import plain
 from app.session import Checkpoint
 from vaecore.text import counted
 
@@ -36,7 +37,7 @@ def triplets(checkpoints: list[Checkpoint], names: list[str]) -> None:
     with st.spinner("Reconstructing"):
         strips = learned_selection.together(checkpoints, dataset, rows)
     images, order = counted(len(rows), "test image"), " | ".join(["original", *names])
-    st.caption(f"{images}, drawn at random; from left to right: {order}.")
+    st.caption(f"{images}, drawn at random; from left to right: {plain(order)}.")
     alt = f"{images} by seed {seed}, each beside its reconstructions by {', '.join(names)}"
     st.html(learned_selection.groups(strips, alt))
 

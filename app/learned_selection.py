@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import between, figures, figures_between, learned, session
 from app.learned_map import Shown
+from app.plain import plain
 from app.session import Checkpoint
 from vaecore.text import counted
 
@@ -72,7 +73,7 @@ def pictures(checkpoints: list[Checkpoint], names: list[str], dataset: str, rows
     order = " | ".join(["image", *names]) if len(checkpoints) > 1 else "image | reconstruction"
     which = "All of them" if len(rows) <= most else f"{most} of the {len(rows):,}, drawn at random"
     said, button = st.columns([5, 1], vertical_alignment="bottom")
-    said.caption(f"{which}, side by side: {order}.")
+    said.caption(f"{which}, side by side: {plain(order)}.")
     if len(rows) > most:
         with button.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button("Draw others", key="learned_repick", on_click=draw_others, args=("learned_pick",))

@@ -8,6 +8,7 @@ import streamlit as st
 from app import learned_chosen, learned_clusters, learned_later, learned_words, panels
 from app.learned_clusters import PAPER_CLUSTERS, PAPER_DATA, PAPER_LABELS, PROBES, RULES, Clusters, Grouping
 from app.learned_selection import SEEDS
+from app.plain import plain
 from app.session import Checkpoint
 
 
@@ -34,7 +35,7 @@ def clusters(checkpoints: list[Checkpoint], names: list[str]) -> None:
 def clustered(checkpoints: list[Checkpoint], found: dict[str, Clusters], grouping: Grouping) -> None:
     in_paper = checkpoints[0].dataset in PAPER_DATA
     own = {name: each.accuracy for name, each in found.items()}
-    st.markdown(f"**{learned_words.clustered(own, grouping.clusters, in_paper)}**")
+    st.markdown(f"**{plain(learned_words.clustered(own, grouping.clusters, in_paper))}**")
     st.html(f"{STYLE}<section class='scores'>{accuracies(own, grouping.clusters, in_paper)}</section>")
     st.caption(learned_words.CLUSTERS + (learned_words.PAPERS if in_paper else learned_words.NOT_PAPERS))
     for start in range(0, len(found), 2):
@@ -141,7 +142,7 @@ def probes(checkpoints: list[Checkpoint], names: list[str]) -> None:
     found = {name: work.value for name, work in works.items() if work.value}
     if found:
         in_paper = checkpoints[0].dataset in PAPER_DATA
-        st.markdown(f"**{learned_words.probed(found, text)}**")
+        st.markdown(f"**{plain(learned_words.probed(found, text))}**")
         tables = results(found, text) + (papers(text) if in_paper else "")
         st.html(f"{STYLE}<section class='scores'><div>{tables}</div></section>")
         st.caption(learned_words.PROBED)

@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from app import choices, keep, session, tour
+from app import choices, keep, owners, serving, session, tour
 from vaecore.threads import wait_passively
 
 # Streamlit keeps six lines free above the title.
 TIGHTER = """<style>
 .stMainBlockContainer { padding: 4rem clamp(1rem, 2.5vw, 2.5rem) 3rem; }
+.st-key-visitor { position: absolute; }
 </style>"""
 
 wait_passively()  # before torch is loaded
@@ -27,6 +28,8 @@ pages = [
 ]
 page = st.navigation(pages, position="top")
 choices.arrive(page.url_path)
+serving.announce()
+owners.greet()
 tour.banner()
 page.run()
 keep.every_figure()

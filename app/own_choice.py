@@ -6,6 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import choices, own, own_looks, own_steps, own_widgets, panels
+from app.plain import plain
 from app.session import OWN, Checkpoint, Codes, Pick
 from vaecore.text import counted
 
@@ -31,7 +32,7 @@ def read_link(checkpoint: Checkpoint) -> None:
             text = "" if text == own.NOTHING else text
             take(kind, own.sent(text, checkpoint.shape) if text else None)
         except ValueError as error:
-            st.warning(f"{error} It is left out.")
+            st.warning(f"{plain(error)} It is left out.")
             continue
         st.session_state["pick"] = Pick(kind, own.mark(text), text)
 
@@ -132,7 +133,7 @@ def let_the_map_follow(chosen: Pick) -> None:
 def seen(checkpoint: Checkpoint, kind: str, material: own.Material | None, known: own.Convention) -> Pick:
     """What the model sees of the material, as a pick; a blank one, and what to do, where there is none."""
     if problem := st.session_state.get("own_problem"):
-        st.error(problem)
+        st.error(plain(problem))
     if material is None:
         st.info(HINTS[kind])
         return Pick(kind, 0)

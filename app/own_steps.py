@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import figures, own
 from app.own import Convention, Material
+from app.plain import plain
 from app.session import Checkpoint
 
 OFFERED = {"drawing": ("centre", "binarise"), "upload": tuple(own.STEPS)}
@@ -27,9 +28,11 @@ def show(material: Material, kind: str, checkpoint: Checkpoint, known: Conventio
     shown, levels = own.steps(material, checkpoint.shape, known, switched)
     row(shown if not material.ready or len(shown) > 2 else shown[-1:], checkpoint.shape, material.ready)
     for note in material.notes:
-        st.caption(note)
+        st.caption(plain(note))
     if known.binary and not material.ready:
-        st.caption(f"{checkpoint.name} was trained on binary pixels: without the last step it sees greys it never saw.")
+        st.caption(
+            f"{plain(checkpoint.name)} was trained on binary pixels: without the last step it sees greys it never saw."
+        )
     return levels
 
 

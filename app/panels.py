@@ -1,6 +1,5 @@
 """The parts of the posterior page: each draws one thing."""
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import choices, figures, session, widgets, words
+from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 from vaecore.text import a, counted
 
@@ -210,7 +210,7 @@ def missing(checkpoint: Checkpoint, sentence: str, from_prior: bool) -> None:
     """Say that images are absent, what is shown instead, and how to get them."""
     where = "points drawn from the prior" if from_prior else "the codes of the test images"
     said, way = st.columns([5, 1], vertical_alignment="center")
-    said.info(f"{session.absence(checkpoint)}: you see samples, drawn from the model at {where}.")
+    said.info(f"{plain(session.absence(checkpoint))}: you see samples, drawn from the model at {where}.")
     get_images(way, checkpoint, sentence)
 
 
@@ -218,7 +218,7 @@ def get_images(place: DeltaGenerator, checkpoint: Checkpoint, sentence: str) -> 
     """Why there are no images, and how to get them where they can be got."""
     can = session.can_download(checkpoint.dataset)
     with place.popover("Get the images" if can else "Why?", width="stretch"):
-        st.markdown(sentence)
+        st.markdown(plain(sentence))
         download(checkpoint.dataset)
 
 
@@ -226,12 +226,12 @@ def download(dataset: str | None) -> None:
     """The button that fetches a data set, where there is one to fetch."""
     if not session.can_download(dataset):
         return
-    if st.button(f"Download {dataset}", icon=":material/download:", key="download"):
-        with st.spinner(f"Downloading {dataset}", show_time=True):
+    if st.button(f"Download {plain(dataset)}", icon=":material/download:", key="download"):
+        with st.spinner(f"Downloading {plain(dataset)}", show_time=True):
             problem = session.download(dataset)
         if not problem:
             st.rerun()
-        st.error(problem)
+        st.error(plain(problem))
 
 
 @contextmanager
@@ -242,19 +242,14 @@ def sentences() -> Iterator[None]:
     except session.Replaced:
         st.rerun()
     except (ValueError, OSError) as error:
-        st.error(str(error))
-
-
-def plain(text: str) -> str:
-    """`text`, which may come from a stranger's file, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$:!])", r"\\\1", text)
+        st.error(plain(error))
 
 
 def problems(found: dict[str, Checkpoint]) -> None:
     """Name the checkpoints that cannot be read, each with what is wrong."""
     for entry in found.values():
         if entry.problem:
-            st.error(f"**{entry.name}** cannot be read. {entry.problem}")
+            st.error(f"**{plain(entry.name)}** cannot be read. {plain(entry.problem)}")
 
 
 def summary(entry: Checkpoint) -> str:
@@ -270,6 +265,6 @@ def nothing_to_show(checkpoint: Checkpoint | None) -> None:
         st.page_link("views/train.py", label="Train one here", icon=":material/model_training:")
         return
     st.info(
-        f"The latent space of {checkpoint.name} has {counted(checkpoint.latent, 'dimension')}. The exact posterior "
-        "needs D = 2: only there can the integral over all z be done outright. Choose a checkpoint with two."
+        f"The latent space of {plain(checkpoint.name)} has {counted(checkpoint.latent, 'dimension')}. The exact "
+        "posterior needs D = 2: only there can the integral over all z be done outright. Choose a checkpoint with two."
     )

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import choices
+from app.plain import quoted
 
 FARTHEST = 1000.0
 
@@ -14,7 +15,7 @@ def read_link(digest: str) -> None:
         return
     z = pair(asked[-1].split(",")) if asked else None
     if asked and z is None:
-        st.warning(f"The link pins z = {asked[-1][:40]!r}; it should be two numbers, such as 1.5,-0.25.")
+        st.warning(f"The link pins z = {quoted(asked[-1], 40)}; it should be two numbers, such as 1.5,-0.25.")
     st.session_state["z"] = z and (digest, z)
 
 

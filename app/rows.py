@@ -6,8 +6,9 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from app import choices, figures, jobs, panels, ranking, session, survey, watching, widgets, words
+from app import choices, figures, jobs, owners, panels, ranking, session, survey, watching, widgets, words
 from app.numbers import significant
+from app.plain import plain, quoted
 from app.ranking import MEASURES, OWN, SCORES, Estimate, Outcome
 from app.session import Checkpoint, Pick
 from app.survey import Sketch, Survey
@@ -25,18 +26,18 @@ SCATTER_HEIGHT = 540
 def no_ranking(checkpoint: Checkpoint, found: dict[str, Checkpoint]) -> None:
     """Say that the ranking needs a GPVAE, and lead to one."""
     st.info(
-        f"{checkpoint.name} is {a(checkpoint.label)}: only a GPVAE ranks images by an uncertainty of its own. Shown is "
-        "how far the plain measures go, which every VAE has."
+        f"{plain(checkpoint.name)} is {plain(a(checkpoint.label))}: only a GPVAE ranks images by an "
+        "uncertainty of its own. Shown is how far the plain measures go, which every VAE has."
     )
     others = [entry for entry in found.values() if entry.label == GPVAE and entry.latent == 2 and not entry.problem]
     with st.container(horizontal=True):
         for entry in others:
-            st.page_link("views/unsure.py", label=f"Open {entry.name}", query_params={"checkpoint": entry.name})
+            st.page_link("views/unsure.py", label=f"Open {plain(entry.name)}", query_params={"checkpoint": entry.name})
 
 
 def no_images(checkpoint: Checkpoint, sentence: str) -> None:
     said, way = st.columns([5, 1], vertical_alignment="center")
-    said.info(f"{session.absence(checkpoint)}: you see the numbers that are stored with the checkpoint, if any.")
+    said.info(f"{plain(session.absence(checkpoint))}: you see the numbers that are stored with the checkpoint, if any.")
     panels.get_images(way, checkpoint, sentence)
 
 
@@ -44,7 +45,7 @@ def analysis(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], Non
     """The analysis as it runs, or the offer to start it, or to go on after the first `done` of the images."""
     job = jobs.analysis_of(checkpoint.folder)
     if job and job.active:
-        watching.follow(job.kind, job.target, f"Computing the exact posteriors of {checkpoint.name}")
+        watching.follow(job.kind, job.target, f"Computing the exact posteriors of {plain(checkpoint.name)}")
         return None
     watching.ended(job)
     return offer(checkpoint, done, images) if done < images else None
@@ -70,9 +71,9 @@ def offer(checkpoint: Checkpoint, done: int, images: int) -> Callable[[], None]:
     slot.info(said.format("some time"))
     if way.button("Go on" if done else "Compute", key="analyse", icon=":material/play_circle:", width="stretch"):
         try:
-            jobs.analyse(checkpoint.folder)
+            jobs.analyse(checkpoint.folder, owners.me())
         except (ValueError, OSError) as error:
-            st.error(str(error))
+            st.error(plain(error))
         else:
             st.rerun()
     return lambda: slot.info(
@@ -138,14 +139,14 @@ def read_images(count: int) -> None:
     if text is not None:
         indices = parsed(text, count)
         if indices is None:
-            st.warning(f"The link asks for the images {text[:40]!r}; {HOW_TO_NAME.format(count - 1)}")
+            st.warning(f"The link asks for the images {quoted(text, 40)}; {HOW_TO_NAME.format(count - 1)}")
         else:
             state["six"] = indices
     elif seed is not None:
         if seed.isascii() and seed.isdigit() and len(seed) < 10:
             state.update(six=[], six_draw=int(seed))
         else:
-            st.warning(f"The link asks for the draw {seed[:20]!r}; a draw is a whole number from 0.")
+            st.warning(f"The link asks for the draw {quoted(seed, 20)}; a draw is a whole number from 0.")
 
 
 HOW_TO_NAME = "name one to six test images by their numbers, from 0 to {}, with commas between."
@@ -270,7 +271,7 @@ def pictures(checkpoint: Checkpoint, known: Survey, score: str, shown: list[int]
         )
         st.button("Draw others", key="draw_six", on_click=draw_six)
     if text := st.session_state.pop("six_wrong", None):
-        st.warning(f"{text[:40]!r} cannot be shown: {HOW_TO_NAME.format(known.images - 1)}")
+        st.warning(f"{quoted(text, 40)} cannot be shown: {HOW_TO_NAME.format(known.images - 1)}")
     drawn = st.session_state["six_draw"]
     origin = f"one of each sixth of the ranking, seed {drawn}" if drawn else "the middle of each sixth of the ranking"
     st.html(f"{STYLE}{key_of(not is_plain(known), 'as you asked' if st.session_state.get('six') else origin)}")

@@ -289,20 +289,16 @@ def read_checkpoint(folder: str, stamps: tuple[int, ...]) -> Checkpoint:  # noqa
         contents = shelf.read(path)
     except (ValueError, OSError) as error:
         return Checkpoint(path.name, path, problem=str(error))
-    config, metrics, digest = contents.config, contents.metrics, contents.digest
-    try:
-        label = recipes.label(config)
-    except (ValueError, KeyError):  # what is wrong with it is said when it is loaded
-        label = config["recipe"]
+    config = contents.config
     return Checkpoint(
         path.name,
         path,
-        digest,
+        contents.digest,
         config["dataset"] or "",
         tuple(config["data_shape"]),
         config["latent_dim"],
-        label,
-        metrics,
+        recipes.label(config),
+        contents.metrics,
         recipe=config["recipe"],
     )
 
@@ -584,8 +580,9 @@ def outline(drawn: Sketch, name: str = "", colour: str = figures.ORANGE, dash: s
 
 def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     """The exact results of a test image that were stored with the checkpoint."""
-    stored = {name[6:]: t for name, t in analysis(digest, checkpoint.folder).items() if name.startswith("exact.")}
-    if pick.kind != "image" or pick.index >= min((len(t) for t in stored.values()), default=0):
+    found = analysis(digest, checkpoint.folder)
+    stored = {name: found[f"exact.{name}"] for name in (*STORED, "gap_error") if f"exact.{name}" in found}
+    if pick.kind != "image" or not stored.keys() >= STORED or pick.index >= len(stored["frame"]):
         return None
     row = {name: t[pick.index].numpy() for name, t in stored.items()}
     elbo = row["log_evidence"] - row["approximation"] - row["amortization"]
@@ -593,6 +590,9 @@ def stored_gap(digest: str, pick: Pick, checkpoint: Checkpoint) -> dict | None:
     places = {name: row[name] for name in ("best_loc", "best_scale")}
     numbers = {name: float(row[name]) for name in NUMBERS}
     return {**numbers, **places, "modes": int(row["modes"]), "frame": tuple(row["frame"].tolist())}
+
+
+STORED = {"log_evidence", "approximation", "amortization", "error", "best_loc", "best_scale", "modes", "frame"}
 
 
 def computed_gap(

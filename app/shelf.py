@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import health, jobs, session
+from app import bounds, health, jobs, owners, session
+from app.plain import plain
 from app.session import Checkpoint
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def card(entry: Checkpoint) -> str:
     """The model card, written anew from what the folder says, without the hub's front matter."""
     from vaecore import checkpoints
 
-    whole = checkpoints.card(entry.folder)
+    whole = checkpoints.card(entry.folder, plain)
     return whole.split("---\n", 2)[2].strip().replace("## ", "###### ").replace("# ", "##### ", 1)
 
 
@@ -122,6 +123,7 @@ def remove(entry: Checkpoint) -> None:
 def must_be_at_rest(entry: Checkpoint) -> None:
     if not may_change(entry):
         raise ValueError(f"{entry.name} was neither trained nor brought here: it stays as it is.")
+    owners.must_own(entry.folder)
     if any(job and job.active for job in (jobs.analysis_of(entry.folder), health.job(entry))):
         raise ValueError(f"The test images of {entry.name} are being analysed; stop that first, or wait for its end.")
 
@@ -133,19 +135,51 @@ def take_zip(content: bytes, name: str, dataset: str | None) -> str:
     """The new checkpoint's name. All of these raise ValueError or OSError with a sentence."""
     from vaecore import imports
 
-    return imports.from_zip(content, root(), name, dataset).name
+    return taken(lambda: imports.from_zip(content, root(), name, dataset), len(content))
 
 
 def take_files(weights: bytes, config: bytes, name: str) -> str:
     from vaecore import imports
 
-    return imports.from_files(weights, config, root(), name).name
+    return taken(lambda: imports.from_files(weights, config, root(), name), len(weights))
 
 
 def take_pair(encoder: bytes, decoder: bytes, name: str, **said: object) -> str:
     from vaecore import imports
 
-    return imports.from_onnx(encoder, decoder, root(), name, **said).name
+    return taken(lambda: imports.from_onnx(encoder, decoder, root(), name, **said), len(encoder) + len(decoder))
+
+
+def taken(take: Callable[[], Path], size: int) -> str:
+    """The name of what `take` brings, `size` bytes about, as this visitor's; ValueError beyond the visitor's part.
+
+    What turns out to be larger than it looked, or came at the same time as another, is taken back.
+    """
+    from vaecore import shelf
+
+    must_have_part(size)
+    folder = take()
+    owners.sign(folder)
+    try:
+        must_have_part(0)
+    except ValueError:
+        shelf.remove(folder)
+        raise
+    return folder.name
+
+
+def must_have_part(size: int) -> None:
+    """ValueError where this visitor's checkpoints and `size` bytes more are over the part that is one visitor's."""
+    from vaecore.imports.keeping import weight
+
+    if not owners.public():
+        return
+    mine = [folder for folder in root().glob("[!.]*") if folder.is_dir() and owners.owns(owners.owner_of(folder))]
+    if (used := sum(map(weight, mine))) + size > (most := bounds.brought_each()):
+        raise ValueError(
+            f"What one visitor brings may take {most / 1e6:,.0f} MB ({bounds.BROUGHT_EACH}). Yours takes "
+            f"{used / 1e6:,.1f}, and this would add {size / 1e6:,.1f}: delete one on the page of checkpoints."
+        )
 
 
 def sizes(encoder: bytes, decoder: bytes):  # noqa: ANN201

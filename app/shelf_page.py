@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import panels, shelf
+from app import owners, shelf
+from app.plain import plain
 from app.session import Checkpoint
 
 PAGES = {
@@ -33,9 +34,9 @@ def take_what_is_new() -> None:
     if name := state.pop("shelf_chosen", ""):
         state["checkpoint"] = name
     if said := state.pop("shelf_said", ""):
-        st.success(said)
+        st.success(plain(said))
     if problem := state.pop("shelf_problem", ""):
-        st.error(panels.plain(problem))
+        st.error(plain(problem))
 
 
 def table(entries: list[Checkpoint]) -> None:
@@ -85,8 +86,10 @@ def deeds(entry: Checkpoint) -> None:
             on_click="ignore",
             key="shelf_download",
         )
-        if shelf.may_change(entry):
+        if shelf.may_change(entry) and owners.owns(owners.owner_of(entry.folder)):
             changes(entry)
+        elif shelf.may_change(entry):
+            st.caption(f"It {owners.STRANGE}: it can be neither renamed nor deleted here.", width="content")
         else:
             st.caption("Neither trained nor brought here: it can be neither renamed nor deleted.", width="content")
 
@@ -96,7 +99,7 @@ def changes(entry: Checkpoint) -> None:
         name = st.text_input("New name", value=entry.folder.name, key=f"shelf_name_{entry.name}", max_chars=64)
         st.button("Rename it", key="shelf_rename", on_click=act, args=(entry, name))
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete **{panels.plain(entry.name)}** for good? There is no way back.")
+        st.markdown(f"Delete **{plain(entry.name)}** for good? There is no way back.")
         st.button("Yes, delete it", key="shelf_delete", type="primary", on_click=act, args=(entry, ""))
 
 

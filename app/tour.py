@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import choices
+from app.plain import quoted
 
 Address = dict[str, str | list[str]]
 MORE = "m"  # behind a step's number in the address: what it shows besides
@@ -176,7 +177,7 @@ def banner() -> None:
     if text is None:
         return
     if text.removesuffix(MORE) not in map(str, range(1, len(STEPS) + 1)):
-        st.warning(f"The link asks for step {text[:20]!r} of the tour, which has the steps 1 to {len(STEPS)}.")
+        st.warning(f"The link asks for step {quoted(text, 20)} of the tour, which has the steps 1 to {len(STEPS)}.")
         choices.keep("tour", None)
         return
     number, besides = int(text.removesuffix(MORE)), text.endswith(MORE)

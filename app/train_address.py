@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import choices, session, training
+from app.plain import plain, quoted
 from vaecore.text import counted
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def take(name: str, values: list[str] | None, key: str, at_first: object, check:
         try:
             state[key] = check(values[-1])
         except ValueError as error:
-            st.warning(f"The link asks for {name} {values[-1][:30]!r}; {error}.")
+            st.warning(f"The link asks for {name} {quoted(values[-1], 30)}; {plain(error)}.")
     elif values is not None:
         state[key] = at_first
     state.setdefault(key, at_first)

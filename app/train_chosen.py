@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import choices, train_address
+from app.plain import quoted
 
 if TYPE_CHECKING:
     from app.training import Standing
@@ -17,7 +18,7 @@ def run(found: "list[Standing]") -> "Standing | None":
     if asked is not None and asked in names:
         choose(asked)
     elif asked:
-        st.warning(f"The link asks for the run {asked[:60]!r}, which is not here.")
+        st.warning(f"The link asks for the run {quoted(asked, 60)}, which is not here.")
     if (epoch := choices.news("epoch")) is not None:
         read_epoch(epoch)
     name = st.session_state.get("train_run")
@@ -29,7 +30,7 @@ def read_epoch(text: str) -> None:
     if text.isascii() and text.isdigit() and len(text) < 8:
         st.session_state["train_at"] = int(text)
     else:
-        st.warning(f"The link asks for the epoch {text[:20]!r}; it is a whole number from 1.")
+        st.warning(f"The link asks for the epoch {quoted(text, 20)}; it is a whole number from 1.")
 
 
 def write_address(name: str, last: int | None = None) -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import panels, ranking, train_address, training
+from app.plain import plain
 
 
 def form() -> None:
@@ -17,11 +18,11 @@ def form() -> None:
         format_func=lambda name: systems[name].title,
     )
     system = systems[recipe]
-    st.caption(f"{system.paper}: {system.summary}.")
+    st.caption(plain(f"{system.paper}: {system.summary}."))
     about = "those whose files are on this computer"
     dataset = st.selectbox("Data set", sets, key="train_dataset", persist_state="session", help=about)
     asked = {"recipe": recipe, "dataset": dataset, **sizes(recipe, dataset)}
-    with st.expander(f"Options of {system.title}", expanded=st.session_state.get("train_opened", False)):
+    with st.expander(f"Options of {plain(system.title)}", expanded=st.session_state.get("train_opened", False)):
         options = training.options(recipe)
         asked["options"] = {name: field(recipe, dataset, name, name.replace("_", " ")) for name in options}
         asked |= more(recipe, dataset, asked["latent_dim"])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import train_chosen, train_words, training
+from app.plain import plain
 
 if TYPE_CHECKING:
     from app.training import Standing
@@ -37,13 +38,13 @@ def rows(chosen: str) -> None:
         name = one.folder.name
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"train_row_{name}"):
             if st.button(
-                name,
+                plain(name),
                 key=f"train_show_{name}",
                 type="primary" if name == chosen else "tertiary",
                 icon=train_words.ICONS[one.state],
             ):
                 train_chosen.choose(name)
                 st.rerun()
-            st.caption(train_words.line(one))
+            st.caption(plain(train_words.line(one)))
     if len(found) > MOST:
         st.caption(f"and {len(found) - MOST} more, which are on the other pages")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import panels, train_chosen, train_pictures, train_words, training
+from app import owners, panels, train_chosen, train_pictures, train_words, training
+from app.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,11 @@ def follow(folder: "Path") -> None:
     if not train_words.is_moving(one):
         st.rerun()
     headline(one)
-    st.progress(one.share, text=train_words.sentence(one))
+    st.progress(one.share, text=plain(train_words.sentence(one)))
+    if not owners.owns(owners.owner_of(folder)):
+        st.caption(f"This run {owners.STRANGE}.")
+        train_pictures.show(one, None)
+        return
     with st.container(horizontal=True):
         off = one.state == "stopping"
         button("Pause", "pause", lambda: training.end(folder), "it can go on from its last whole epoch", off)
@@ -38,8 +43,8 @@ def rest(one: "Standing") -> None:
     """A run that is not on the way."""
     headline(one)
     if one.state == "failed":
-        st.error(f"The run failed. {one.sentence}")
-    said = train_words.sentence(one)
+        st.error(f"The run failed. {plain(one.sentence)}")
+    said = plain(train_words.sentence(one))
     st.caption(
         f"{said}. Its last whole epoch is kept, and Resume goes on from there."
         if one.epochs and one.state != "done"
@@ -51,9 +56,11 @@ def rest(one: "Standing") -> None:
 
 
 def headline(one: "Standing") -> None:
-    st.subheader(one.folder.name, anchor=False)
+    st.subheader(plain(one.folder.name), anchor=False)
     about = f"{train_words.system(one)} on {one.asked.get('dataset', 'unknown data')}"
-    st.caption(f"{about}, D = {one.asked.get('latent_dim', '?')}", width="content")
+    st.caption(plain(f"{about}, D = {one.asked.get('latent_dim', '?')}"), width="content")
+    if one.problem:
+        st.error(plain(one.problem))
 
 
 def button(label: str, name: str, act: "Callable[[], object]", tip: str = "", off: bool = False) -> None:
@@ -69,6 +76,9 @@ ICONS = {"pause": "pause", "stop": "stop", "resume": "play_arrow", "keep": "save
 
 
 def unfinished(one: "Standing") -> None:
+    if not owners.owns(owners.owner_of(one.folder)):
+        st.caption(f"This run {owners.STRANGE}.")
+        return
     button("Resume", "resume", lambda: training.resume(one.folder), "from its last whole epoch")
     if one.epochs:
         button("Keep as it is", "keep", lambda: training.keep(one.folder), "as a checkpoint of its best epoch")
@@ -92,7 +102,7 @@ def finished(one: "Standing") -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    if training.may_change(one.folder):
+    if training.may_change(one.folder) and owners.owns(owners.owner_of(one.folder)):
         with st.popover("Rename", icon=":material/edit:"):
             new = st.text_input("New name", name, key=f"train_new_name_{name}", max_chars=60)
             button("Rename", "rename", lambda: renamed(one.folder, new))
@@ -108,7 +118,7 @@ def question(one: "Standing") -> None:
     if not training.may_change(one.folder):
         return
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete **{one.folder.name}** with all its weights? This cannot be undone.")
+        st.markdown(f"Delete **{plain(one.folder.name)}** with all its weights? This cannot be undone.")
         button("Yes, delete it", "delete", lambda: training.delete(one.folder))
 
 

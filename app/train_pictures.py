@@ -33,7 +33,8 @@ def show(one: "Standing", at: int | None) -> None:
     parts.plotly_chart(figure, key="train_parts", height=HEIGHT, config=panels.HIDE_BAR, alt=terms(one))
     epoch = max((epoch for epoch in shots if at is None or epoch <= at), default=None)
     if epoch is not None:
-        pictures(shots, epoch)
+        with panels.sentences():
+            pictures(shots, epoch)
 
 
 def total_epochs(one: "Standing") -> int:
@@ -55,7 +56,8 @@ def spoken(one: "Standing") -> str:
     if not one.epochs:
         return "the objective of single batches"
     last = one.epochs[-1]
-    return f"ELBO by epoch; at epoch {last['epoch']} {last['train_elbo']:.1f} in training"
+    score = last.get("train_elbo")
+    return f"ELBO by epoch; at epoch {last['epoch']} " + ("none" if score is None else f"{score:.1f}") + " in training"
 
 
 def terms(one: "Standing") -> str:
@@ -96,8 +98,8 @@ STYLE = """<style>
 
 def plane(shots: dict[int, Path], shot: dict[str, np.ndarray]) -> None:
     # The frame holds first and last, so that it stays still while epochs are played.
-    ends = [training.shot(shots[k])["codes"] for k in (min(shots), max(shots))]
-    reach = figures_training.reach_of([*ends, shot["codes"]])
+    ends = [training.shot(shots[k]).get("codes") for k in (min(shots), max(shots))]
+    reach = figures_training.reach_of([shot["codes"], *(codes for codes in ends if codes is not None)])
     left, right = st.columns(2)
     figure = figures_training.map_figure(shot["codes"], shot.get("labels"), reach)
     alt = f"the latent map: codes of {counted(len(shot['codes']), 'test image')}, coloured by class"

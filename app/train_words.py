@@ -32,7 +32,7 @@ def system(one: "Standing") -> str:
 
 def line(one: "Standing") -> str:
     about = f"{system(one)} on {one.asked.get('dataset', 'unknown data')}, D = {one.asked.get('latent_dim', '?')}"
-    return f"{about}: {state(one)}"
+    return f"{about}: {state(one)}" + (f". {one.problem}" if one.problem else "")
 
 
 def sentence(one: "Standing") -> str:

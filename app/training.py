@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import jobs, session, visits
+from app import jobs, owners, session, visits
 
 if TYPE_CHECKING:
     from vaecore.options import Choice, Number
@@ -198,20 +198,27 @@ def begin(name: str, asked: dict) -> Path:
     given = arguments(folder.resolve(), asked)
     estimate(asked)  # what is too large for this computer is not begun
     runs.ask(folder, asked)
-    jobs.train(folder, given)
+    try:
+        owners.sign(runs.partial_of(folder))
+        jobs.train(folder, given, owners.me())
+    except ValueError:  # as many train as may
+        shutil.rmtree(runs.partial_of(folder))
+        raise
     return folder
 
 
 def resume(folder: Path) -> None:
     from vaecore.standing import read
 
-    jobs.train(folder, arguments(folder.resolve(), read(folder).asked))
+    owners.must_own(folder)
+    jobs.train(folder, arguments(folder.resolve(), read(folder).asked), owners.me())
 
 
 def end(folder: Path, keep: bool = False) -> None:
     """Pause the run, or with `keep` make a checkpoint of what there is."""
     from vaecore import runs
 
+    owners.must_own(folder)
     runs.stop(folder, keep)
     job = jobs.training_of(folder)
     if job and job.active:
@@ -222,6 +229,7 @@ def keep(folder: Path) -> None:
     """Make a checkpoint of a run that has ended early."""
     from vaecore.resuming import finish_early
 
+    owners.must_own(folder)
     finish_early(folder)
 
 
@@ -292,6 +300,7 @@ def delete(folder: Path) -> None:
 
 
 def must_rest(folder: Path) -> None:
+    owners.must_own(folder)
     if not may_change(folder):
         raise ValueError(f"{folder.name} was not trained here, so it can be neither renamed nor deleted here.")
     if standing(folder).active or ((job := jobs.training_of(folder)) and job.active):

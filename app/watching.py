@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import jobs, ranking
+from app import jobs, owners, ranking
 from app.jobs import Job
+from app.plain import plain
 
 POLL = 1.0  # seconds, and only while a job runs
 
@@ -25,11 +26,18 @@ def follow(kind: str, target: str, what: str, news: Callable[[], bool] = lambda:
         "Stop",
         key=f"stop-{kind}{mark}",
         icon=":material/stop_circle:",
-        on_click=jobs.stop,
+        on_click=stop,
         args=(job,),
-        disabled=job.state == "stopping",
+        disabled=job.state == "stopping" or not owners.owns(job.owner),
+        help=None if owners.owns(job.owner) else f"It {owners.STRANGE}.",
         width="stretch",
     )
+
+
+def stop(job: Job) -> None:
+    """A click; what comes from a browser is not trusted."""
+    if owners.owns(job.owner):
+        jobs.stop(job)
 
 
 def progress(job: Job) -> str:
@@ -45,4 +53,4 @@ def progress(job: Job) -> str:
 def ended(job: Job | None) -> None:
     """Why a job that has ended failed, if it did."""
     if job and job.state == "failed":
-        st.error(f"The computation failed. {job.sentence}")
+        st.error(f"The computation failed. {plain(job.sentence)}")

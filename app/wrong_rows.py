@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app import choices, figures_learned, learned_later, panels, rows, session, survey, widgets, wrong
+from app.plain import plain
 from app.session import Checkpoint, Codes, Look, Pick
 from app.wrong import EXACT, LABEL, MEASURED, Line
 from app.wrong_words import STYLE, caption, number, sentence, table, title
@@ -46,7 +47,7 @@ def latent_map(checkpoint: Checkpoint, codes: Codes, look: Look) -> None:
         with st.spinner(f"Computing the {MEASURED[kind].name} of all test images, once for this checkpoint"):
             scale = coloured(checkpoint, kind)
         if scale is None:
-            st.caption(f"Coloured by label: {unknown(checkpoint, codes, kind)}")
+            st.caption(f"Coloured by label: {plain(unknown(checkpoint, codes, kind))}")
     pick, besides = look.pick, {"scale": scale}
     if not pick.numbered:
         pick = Pick("sample" if session.images(checkpoint)[0] is None else "image", -1)
@@ -111,16 +112,17 @@ def section(checkpoint: Checkpoint, codes: Codes, pick: Pick, images: bool) -> N
         add_duration = rows.analysis(checkpoint, wrong.known_exactly(checkpoint), len(codes.loc))
     if found is not None:
         whole, *single = wrong.lines(checkpoint, kind)
-        st.markdown(panels.plain(sentence(kind, whole, single, len(found))))
+        st.markdown(plain(sentence(kind, whole, single, len(found))))
         if images:
             worst(checkpoint, codes, kind, pick)
             surprise(button, wrong.among(found, codes.labels, st.session_state[OF]), pick)
         else:
-            st.caption(f"{session.absence(checkpoint)}, so that the worst cannot be shown, only their numbers.")
+            why = plain(session.absence(checkpoint))
+            st.caption(f"{why}, so that the worst cannot be shown, only their numbers.")
         by_label(checkpoint, kind, whole, single)
     elif add_duration is None:
         way = " Colour the map by the exact gap to have it computed." if images and chosen == LABEL else ""
-        st.caption(f"Nothing can be ranked: {unknown(checkpoint, codes, kind)}{way}")
+        st.caption(f"Nothing can be ranked: {plain(unknown(checkpoint, codes, kind))}{way}")
     if add_duration is not None:
         when_measured(checkpoint, add_duration)
 

@@ -110,7 +110,7 @@ def test_wrong_shapes_are_refused_with_a_sentence() -> None:
     assert aggregate.log_aggregate(torch.zeros(0, 2), loc, scale).shape == (0,)
     with pytest.raises(ValueError, match="above zero"):
         aggregate.log_densities(torch.zeros(3, 2), loc, 0 * scale)
-    with pytest.raises(ValueError, match="need \\[N, C, H, W\\]"):
+    with pytest.raises(ValueError, match="\\[N, C, H, W\\] with N at least 1"):
         aggregate.log_aggregate_of(linear_gaussian(0.3), torch.zeros(3, 2), torch.zeros(0, 1, 4, 4))
     with pytest.raises(ValueError, match="1 <= keep <= count"):
         aggregate.low_posterior(linear_gaussian(0.3), (loc, scale), count=5, keep=6)

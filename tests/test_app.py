@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures, session
+from app.plain import quoted
 
 MAIN = str(Path(session.__file__).parent / "main.py")
 LIMIT = 60  # seconds for a page: torch may be imported on the way
@@ -297,7 +298,7 @@ def test_a_shared_decoder_is_overlaid_and_another_stands_beside(family: Path, mo
 @pytest.mark.parametrize("guest", ["nothing", "cubic", "mnist", "nameless", "<b>"])
 def test_a_wrong_guest_in_the_link_is_named(guest: str) -> None:
     app = opened(checkpoint="alpha", image="3", **{"with": [guest, "beta"]})
-    assert guest in app.warning[0].value
+    assert quoted(guest, 60) in app.warning[0].value
     assert app.multiselect[0].value == ["beta"]
     assert "data-name='beta'" in beside(app)
 

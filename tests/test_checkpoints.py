@@ -139,9 +139,16 @@ def test_weights_of_another_precision_are_not_saved(tmp_path: Path) -> None:
         vaecore.save(perturbed("vae", "small", "gaussian").double(), tmp_path / "a")
 
 
-def test_a_card_survives_metrics_of_another_shape(checkpoint: Path) -> None:
-    checkpoints.add_metrics(checkpoint, training=5, evaluation=[1])
-    assert "VAE of 2 latent dimensions" in (checkpoint / "README.md").read_text()
+def test_metrics_of_another_shape_are_refused_and_leave_the_folder_as_it_was(checkpoint: Path) -> None:
+    before = {file.name: file.read_bytes() for file in checkpoint.iterdir()}
+    with pytest.raises(ValueError, match=r"metrics\.json: training: input should be a valid dictionary; it is 5"):
+        checkpoints.add_metrics(checkpoint, training=5)
+    with pytest.raises(ValueError, match="metrics does not have the form"):
+        vaecore.save(
+            perturbed("vae", "small", "gaussian"), checkpoint.parent / "b", metrics={"training": {"images": "x"}}
+        )
+    assert {file.name: file.read_bytes() for file in checkpoint.iterdir()} == before
+    assert not (checkpoint.parent / "b").exists()
 
 
 def test_an_oversized_file_is_not_read(checkpoint: Path) -> None:

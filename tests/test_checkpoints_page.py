@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import session, shelf, shelf_page
+from app.plain import plain
 from vaecore import checkpoints, imports
 from vaecore.shelf import pack
 
@@ -54,6 +55,24 @@ def said(app: AppTest) -> str:
     """All that the page says in words."""
     kinds = (app.markdown, app.error, app.info, app.warning, app.success, app.caption)
     return "\n".join(element.value for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.safetensors", b"\x02" + b"\x00" * 7 + b"{x", "model.safetensors does not hold valid JSON"),
+        ("metrics.json", b'{"training": {"epochs": "many"}}', "training.epochs: input should be a valid integer"),
+        ("metrics.json", b"[" * 100_000, "metrics.json does not hold valid JSON"),
+        ("config.json", b"{}", "must hold exactly the keys"),
+    ],
+)
+def test_a_broken_file_is_one_entry_with_a_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    broken = vaecore.save(vaecore.build("vae", (1, 8, 8), 2, net="small"), session.runs_folder() / "broken")
+    (broken / name).write_bytes(content)
+    found = session.checkpoints()
+    assert sentence in found["broken"].problem
+    assert shelf.table([entry for entry in found.values() if not entry.problem])["name"] == ["alpha", "beta"]
+    assert plain(sentence) in said(opened())
 
 
 def press(app: AppTest, key: str) -> AppTest:

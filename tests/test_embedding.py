@@ -180,7 +180,8 @@ def test_what_belongs_to_other_weights_or_other_rows_is_refused(deep: Path) -> N
 def test_a_kept_map_that_is_none_is_refused(deep: Path, places: Tensor) -> None:
     settings, rows = Settings("umap", "test", 60, 0), torch.arange(60)
     checkpoints.write_kept(deep, embedding.name(settings), {"places": places, "rows": rows.to(torch.int32)})
-    assert embedding.kept(deep, settings, rows) is None
+    with pytest.raises(ValueError, match=r"umap-test-60-0\.safetensors: places .* Remove the file"):
+        embedding.kept(deep, settings, rows)
 
 
 def test_the_command_refuses_in_a_sentence(

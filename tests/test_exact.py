@@ -260,8 +260,8 @@ def test_an_encoder_with_a_flow_works_like_any_other() -> None:
 @pytest.mark.parametrize(
     ("ask", "sentence"),
     [
-        (lambda vae, x: exact.true_posterior(vae, x[0]), r"\[B, C, H, W\]"),
-        (lambda vae, x: exact.true_posterior(vae, x[:0]), "at least one image"),
+        (lambda vae, x: exact.true_posterior(vae, x[0]), r"\[N, C, H, W\]"),
+        (lambda vae, x: exact.true_posterior(vae, x[:0]), "N at least 1"),
         (lambda vae, x: exact.true_posterior(vae, x).kl(vae.prior()), "one for each image"),
         (lambda vae, x: exact.true_posterior(vae, x).kl(vae.posterior(x[:1])), "one for each image"),
     ],

@@ -216,7 +216,8 @@ def test_figures_know_neither_torch_nor_streamlit() -> None:
 # What asks the library and keeps the answers; all others show them.
 BESIDE_SESSION = (
     "session health survey holes between between_priors training shelf learned learned_clusters learned_colours "
-    "learned_later learned_map learned_selection own_looks pad pad_decoder visits wrong"
+    "learned_later learned_map learned_selection own_looks owners bounds serving pad pad_decoder visits wrong "
+    "main jobs job_files"
 ).split()
 ALL_FILES = sorted(set(APP.rglob("*.py")), key=str)
 

@@ -187,7 +187,7 @@ from vaecore import checkpoints
 def slowly(*given):
     print("now", flush=True)
     time.sleep(600)
-checkpoints.add_metrics = slowly
+checkpoints.write_metrics = slowly
 vaecore.save(vaecore.build("vae", (1, 8, 8), 2, net="small"), sys.argv[1])
 """
 

@@ -14,6 +14,7 @@ import vaecore
 from app import figures, figures_holes, holes, holes_words, session
 from app.holes_words import Said
 from app.numbers import nats
+from app.plain import quoted
 from vaecore import aggregate
 
 
@@ -230,7 +231,7 @@ def test_alone_or_with_whom_the_link_says() -> None:
 )
 def test_a_wrong_link_is_named_and_the_rest_goes_on(name: str, value: str) -> None:
     app = opened(checkpoint="plain-2", **{name: value})
-    assert value[:20] in app.warning[0].value
+    assert quoted(value, 30) in app.warning[0].value
     assert shown(app) == ["plain-2", "after-2", "joint-2"]
 
 

@@ -68,6 +68,13 @@ def test_a_zip_becomes_the_same_vae(files: Files, root: Path, folder: str) -> No
     assert "license" not in card
 
 
+@pytest.mark.parametrize("protocol", [5, None, ["few"], {"a": 1}, "x" * 501])
+def test_a_protocol_that_is_no_words_is_left_out(files: Files, root: Path, protocol: object) -> None:
+    said = json.dumps({"evaluation": {"ELBO": -1.5, "protocol": protocol}}).encode()
+    found = imports.from_zip(zipped(files | {"metrics.json": said}), root)
+    assert checkpoints.read_metrics(found) == {"evaluation": {"ELBO": -1.5}, "brought": True}
+
+
 def test_a_packed_checkpoint_comes_back(checkpoint: Path, root: Path) -> None:
     found = imports.from_zip(shelf.pack(checkpoint), root, "mine")
     assert found.name == "mine"
@@ -234,7 +241,7 @@ FILES = {
     ),
     "negative shape": (
         lambda f: headed(f, b'{"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,4]}}'),
-        "does not fit",
+        "has a header that is not safetensors",
     ),
     "long metadata": (lambda f: headed(f, b'{"__metadata__":{"a":"' + b"x" * (1 << 20) + b'"}}'), "header is longer"),
     "cut off": (lambda f: f | {"model.safetensors": f["model.safetensors"][:-1]}, "damaged or cut off"),
@@ -246,7 +253,7 @@ FILES = {
     "absurd image": (lambda f: configured(f, data_shape=[1, 10**6, 10**6]), "data_shape"),
     "largest image": (lambda f: configured(f, data_shape=[4, 256, 256]), "does not fit"),
     "absurd latent": (lambda f: configured(f, latent_dim=10**9), "latent_dim"),
-    "long number": (lambda f: configured(f, latent_dim=10**4000), "latent_dim"),
+    "long number": (lambda f: configured(f, latent_dim=10**4000), "not a number that can be read"),
     "truth as number": (lambda f: configured(f, latent_dim=True), "latent_dim"),
     "unknown recipe": (lambda f: configured(f, recipe="os.system"), "There is no recipe"),
     "long recipe": (lambda f: configured(f, recipe="x" * 50_000), "There is no recipe"),

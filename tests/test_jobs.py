@@ -247,13 +247,42 @@ def test_a_full_disk_keeps_no_job_from_being_seen_and_stopped(
     assert until(lambda job: not job.active).state == "stopped"
 
 
-def test_a_torn_registry_is_no_job(begin: Callable) -> None:
+GOOD = {"kind": "analyse", "target": "torn", "pid": 4_000_000, "started": 1.0}
+RECORDS = {
+    "torn": ('{"kind": "analyse"', "does not hold valid JSON"),
+    "of no process": (json.dumps(GOOD | {"pid": 0}), "pid: input should be greater than or equal to 2; it is 0"),
+    "of a huge number": (json.dumps(GOOD | {"pid": 10**18}), "pid: input should be less than"),
+    "without a target": (json.dumps({"kind": "analyse"}), "target: field required"),
+    "of another": (json.dumps(GOOD | {"target": "other"}), "is the record of another job"),
+    "of bytes": ("\udcff", "does not hold valid JSON"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_a_record_that_is_none_is_a_failed_job_with_a_sentence(begin: Callable, case: str) -> None:
+    text, sentence = RECORDS[case]
     place = jobs.home("analyse", "torn")
     place.mkdir(parents=True)
-    (place / "job.json").write_text('{"kind": "analyse"')
-    assert jobs.find("analyse", "torn") is None
-    (place / "job.json").write_text('{"kind": "analyse", "more": 1}')
+    (place / "job.json").write_bytes(text.encode(errors="surrogateescape"))
+    job = jobs.find("analyse", "torn")
+    assert job.state == "failed"
+    assert "job.json" in job.sentence
+    assert sentence in job.sentence
     assert jobs.every() == []
+    jobs.stop(job)
+    assert begin(target="torn").active
+
+
+@pytest.mark.parametrize("name", ["progress.json", "first.json", "stop.json", "stdout"])
+@pytest.mark.parametrize("text", ["[]", '{"step": 1e999}', '{"step": "x", "asked": "x", "stopped": 3}', "[" * 100_000])
+def test_an_odd_file_of_a_job_is_a_sentence(begin: Callable, name: str, text: str) -> None:
+    place = jobs.home("analyse", "torn")
+    place.mkdir(parents=True)
+    (place / "job.json").write_text(json.dumps(GOOD))
+    (place / name).write_text(text)
+    job = jobs.find("analyse", "torn")
+    assert job.state == "failed"
+    assert name in job.sentence
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import vaecore
 from app import figures_training, jobs, session, train_words, training
+from app.plain import plain, quoted
 from vaecore import runs, standing
 
 MAIN = str(Path(session.__file__).parent / "main.py")
@@ -46,7 +47,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
     """Runs are asked for, but no process is started: which ones would have been."""
     made: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr(jobs, "train", lambda folder, arguments: made.append((folder, arguments)))
+    monkeypatch.setattr(jobs, "train", lambda folder, arguments, owner: made.append((folder, arguments)))
     return made
 
 
@@ -86,6 +87,19 @@ def until(folder: Path, *states: str, patience: float = 240) -> standing.Standin
         assert time.monotonic() < end, (one, [job.sentence for job in jobs.every()])
         time.sleep(0.1)
     return one
+
+
+def test_an_odd_line_of_anybodys_log_is_a_sentence_in_its_row_alone() -> None:
+    for name, line in (("good", {}), ("odd", {"epochs": "many"})):
+        runs.ask(session.runs_folder() / name, ASKED)
+        epoch = {"event": "epoch", "epoch": 1, "epochs": 3, "step": 9, "train_elbo": -30.0, "valid_elbo": None} | line
+        (runs.partial_of(session.runs_folder() / name) / runs.LOG).write_text(json.dumps(epoch))
+    rows = " / ".join(caption.value for caption in opened().caption)
+    wrong = "metrics.jsonl, line 1: epochs: input should be a valid integer; it is 'many'."
+    assert rows.count(plain(wrong)) == 1
+    assert rows.count(plain("D = 2: x")[:-1]) == 2
+    assert "after 1 of 3 epoch" in rows
+    assert any(plain(wrong) in error.value for error in opened(run="odd").error)
 
 
 def test_the_form_is_made_from_the_recipes_options(begun: list) -> None:
@@ -295,14 +309,14 @@ def form(app: AppTest) -> dict[str, object]:
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> None:
+def trained_vae(tmp_path: Path) -> None:
     """A VAE that a run may begin with."""
     torch.manual_seed(0)
     vae = vaecore.build("vae", (1, 8, 8), 3, net="small")
     vaecore.save(vae, tmp_path / "runs" / "plain", dataset="dynamic_digits")
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("trained_vae")
 def test_the_whole_form_stands_in_the_link_and_opens_as_it_was(begun: list) -> None:
     app = opened(**FORM)
     assert not app.warning
@@ -355,5 +369,5 @@ WRONG += [("latent", "٣"), ("seed", "1" * 60)]
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_what_a_link_to_the_page_asks_wrongly_is_named(name: str, value: str, begun: list) -> None:  # noqa: ARG001
     app = opened(**{name: value})
-    assert value[:30] in app.warning[0].value
+    assert quoted(value, 30) in app.warning[0].value
     assert name not in app.query_params

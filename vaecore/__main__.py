@@ -258,6 +258,7 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
     from vaecore.datasets import DYNAMIC
     from vaecore.recipes import build_with
     from vaecore.recording import recorded
+    from vaecore.safefiles import read_json
 
     given = dict(pair.partition("=")[::2] for pair in options.option)
     if options.protocol:
@@ -294,12 +295,13 @@ def train_in(folder: Path, options: argparse.Namespace, device: "torch.device") 
         )
     if not first:
         return {}
-    training = checkpoints.read_metrics(folder)["training"] | {
+    metrics = read_json(folder / "metrics.json")  # written a moment ago, by this very process
+    training = metrics["training"] | {
         "command": "python -m vaecore " + " ".join(sys.argv[1:]),
         "hardware": hardware(device),
         "versions": f"torch {torch.__version__}, python {platform.python_version()}",
     }
-    checkpoints.add_metrics(folder, training=training)
+    checkpoints.write_metrics(folder, metrics | {"training": training})
     return {"folder": str(folder), **history[training["best_epoch"] - 1]}
 
 

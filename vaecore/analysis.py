@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vaecore import exact
+from vaecore.analysed import ROWS
 from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.processes import GaussianProcessEncoder
@@ -102,4 +103,3 @@ def exact_row(gap: exact.Gap) -> Found:
 
 
 NUMBERS = ("log_evidence", "approximation", "amortization", "error", "gap_error")
-ROWS = {*NUMBERS, "modes", "valleys", "frame", "non_gaussianity", "best_loc", "best_scale"}

@@ -1,6 +1,8 @@
 """The model card: README.md of a checkpoint, written from its config.json and metrics.json alone."""
 
 import json
+import re
+from collections.abc import Callable
 from itertools import groupby
 
 from vaecore.model_index import model_index
@@ -14,8 +16,14 @@ BROUGHT = (
 MOST_RATES = 40  # changes of the learning rate that a card lists one by one
 
 
-def model_card(config: dict, metrics: dict, size: int) -> str:
-    """Markdown with the hub's YAML front matter; `size` is the number of weights."""
+Say = Callable[[object], str]
+
+
+def model_card(config: dict, metrics: dict, size: int, say: Say = str) -> str:
+    """Markdown with the hub's YAML front matter; `size` is the number of weights.
+
+    What the two files say in words stands in the card as `say` has it: a page escapes what a stranger wrote.
+    """
     recipe, training, brought = find_recipe(config["recipe"]), metrics.get("training"), metrics.get("brought") is True
     shape = " x ".join(map(str, config["data_shape"]))
     # What a stranger made is not ours to license.
@@ -24,19 +32,19 @@ def model_card(config: dict, metrics: dict, size: int) -> str:
         front.append(f"datasets: [{yaml_word(config['dataset'])}]")
     title = f"{label(config)} of {counted(config['latent_dim'], 'latent dimension')} on {config['dataset'] or 'images'}"
     front += model_index(title, config["dataset"], metrics)
-    options = ", ".join(f"{name} {value}" for name, value in config["options"].items())
+    options = say(", ".join(f"{name} {value}" for name, value in config["options"].items()))
     about = [
-        f"# {title}",
+        f"# {say(title)}",
         "",
-        f"{label(config)} ({recipe.paper}): {recipe.summary}.",
+        f"{say(label(config))} ({recipe.paper}): {recipe.summary}.",
         "",
         f"* images: {shape}; latent dimensions: {config['latent_dim']}; {options}; {counted(size, 'weight')}",
         *(["", BROUGHT] if brought else []),
     ]
     if isinstance(training, dict) and config["recipe"] in RECIPES:
         training = training | {"rates": rates(metrics.get("history")), "paper": paper_of(config).training}
-    measured = [*evaluation(metrics.get("evaluation")), *learned(metrics.get("learned"))]
-    return "\n".join([*front, "---", "", *about, *budget(training), *measured, ""])
+    measured = [*evaluation(metrics.get("evaluation"), say), *learned(metrics.get("learned"), say)]
+    return "\n".join([*front, "---", "", *about, *budget(training, say), *measured, ""])
 
 
 def yaml_word(word: str) -> str:
@@ -50,12 +58,12 @@ def yaml_word(word: str) -> str:
 CONSTANTS = ("true", "false", "null")
 
 
-def budget(training: dict | None) -> list[str]:
+def budget(training: dict | None, say: Say) -> list[str]:
     """How it was trained, as far as `fit` and the command line recorded it."""
     if not isinstance(training, dict):
         return []
     words = {
-        "command": "command: `{}`",
+        "command": "command: {}",
         "start": "begun with: {}",
         "images": "training images: {:,}",
         "epochs": "epochs: {}",
@@ -69,7 +77,10 @@ def budget(training: dict | None) -> list[str]:
         "versions": "versions: {}",
         "note": "{}",
     }
-    lines = ["* " + words[key].format(training[key]) for key in words if training.get(key) is not None]
+    said = {key: value if isinstance(value, int | float) else say(value) for key, value in training.items()}
+    if training.get("command") is not None:
+        said["command"] = code(str(training["command"]))
+    lines = ["* " + words[key].format(said[key]) for key in words if training.get(key) is not None]
     return ["", "## Training", "", *lines] if lines else []
 
 
@@ -83,31 +94,38 @@ def rates(history: list | None) -> str | None:
     return ", ".join(f"{rate} for {counted(n, 'epoch')}" for rate, n in runs) or None
 
 
-def evaluation(results: dict | None) -> list[str]:
+def code(text: str) -> str:
+    """`text` as Markdown's code: on one line, between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    inside = re.sub(r"[\r\n]+", " ", text)
+    return f"{fence} {inside} {fence}" if len(fence) > 1 else f"`{inside}`"
+
+
+def evaluation(results: dict | None, say: Say) -> list[str]:
     """The evaluation's numbers and the protocol that they were measured by."""
     if not isinstance(results, dict):
         return []
     # The bars of p(z|x) would part cells.
-    named = ((name.replace("|", "\\|"), value) for name, value in results.items())
+    named = ((re.sub(r"(?<!\\)\|", r"\|", say(name)), value) for name, value in results.items())
     rows = [f"| {name} | {value:,.3f} |" for name, value in named if isinstance(value, int | float)]
-    return ["", "## Evaluation", "", results.get("protocol", ""), "", "| measure | value |", "| --- | --- |", *rows]
+    protocol = say(results.get("protocol", ""))
+    return ["", "## Evaluation", "", protocol, "", "| measure | value |", "| --- | --- |", *rows]
 
 
-def learned(results: dict | None) -> list[str]:
+def learned(results: dict | None, say: Say) -> list[str]:
     """The MAE paper's numbers (`learned.measure`), each table under the protocol that it was measured by."""
     if not isinstance(results, dict) or not all(isinstance(part, dict) for part in results.values()):
         return []
     density, clustering, probes = (results[part] for part in ("density", "clustering", "probes"))
-    measures = {name: f"{value:,.3f}" for name, value in density.items() if isinstance(value, float)}
-    clusters = {f"K = {row['clusters']}, {row['rule']}": accuracy(row) for row in clustering["rows"]}
-    found = {f"{row['probe']}, {counted(row['labels'], 'label')}": accuracy(row) for row in probes["rows"]}
+    measures = {say(name): f"{value:,.3f}" for name, value in density.items() if isinstance(value, float)}
+    clusters = {say(f"K = {row['clusters']}, {row['rule']}"): accuracy(row) for row in clustering["rows"]}
+    found = {say(f"{row['probe']}, {counted(row['labels'], 'label')}"): accuracy(row) for row in probes["rows"]}
     lines = ["", "## What it has learned"]
     for part, values in ((density, measures), (clustering, clusters), (probes, found)):
-        lines += ["", part["protocol"], *(["", "| measure | value |", "| --- | --- |"] if values else [])]
+        lines += ["", say(part["protocol"]), *(["", "| measure | value |", "| --- | --- |"] if values else [])]
         lines += [f"| {name} | {value} |" for name, value in values.items()]
-        lines += [
-            f"\n–: {reason}" for reason in dict.fromkeys(row.get("reason") for row in part.get("rows", ())) if reason
-        ]
+        reasons = dict.fromkeys(row.get("reason") for row in part.get("rows", ()))
+        lines += [f"\n–: {say(reason)}" for reason in reasons if reason]
     return lines
 
 

@@ -28,13 +28,15 @@ import torch
 from torch import Tensor
 
 from vaecore import hidden, recipes, shelf
-from vaecore.cards import model_card
+from vaecore.analysed import checked_analysis
+from vaecore.cards import Say, model_card
 from vaecore.folders import Parts, read_whole
 from vaecore.onnx.graph import read_graph
 from vaecore.onnx.pair import PAIR, open_pair
 from vaecore.safefiles import (
     BadFile,
     File,
+    Held,
     cache,
     must_be_text,
     read_header,
@@ -48,7 +50,8 @@ from vaecore.safefiles import (
 from vaecore.vae import VAE
 
 T = TypeVar("T")
-FORMAT = 1
+Check = Callable[..., dict[str, Tensor]]
+FORMAT, LONGEST_NAME = 1, 200
 CONFIG = {"format": int, "recipe": str, "data_shape": list, "latent_dim": int, "options": dict, "dataset": str | None}
 
 
@@ -97,8 +100,7 @@ def save(
             write_tensors(beside / "last.safetensors", last)
         for source in more:
             copy_into(beside, source)
-        write_json(beside / "metrics.json", {})
-        add_metrics(beside, **(metrics or {}))
+        write_metrics(beside, metrics or {})
         beside.chmod(0o755)
         beside.rename(folder)
     sync(folder.parent)
@@ -161,7 +163,8 @@ def read(folder: str | Path) -> Contents:
 
 
 def contents_of(parts: Parts) -> Contents:
-    return Contents(check_config(parts["config.json"]), read_json(parts["metrics.json"]), digest_of(parts))
+    weights_in(parts)  # a damaged header is found here, for one entry, and not where all are listed
+    return Contents(check_config(parts["config.json"]), checked_metrics(parts["metrics.json"]), digest_of(parts))
 
 
 def opened(parts: Parts, which: str) -> VAE:
@@ -213,7 +216,7 @@ def must_match(header: dict, expected: dict[str, tuple[int, ...]], file: File) -
 
 
 def read_config(folder: str | Path) -> dict:
-    """The contents of config.json, its keys and their types checked; `build` checks the values."""
+    """The contents of config.json: its keys, their types, and that there is such a recipe with such options."""
     return read_whole(folder, ("config.json",), lambda parts: check_config(parts["config.json"]))
 
 
@@ -225,24 +228,50 @@ def check_config(file: File) -> dict:
     for key, kind in CONFIG.items():
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
             raise BadFile(f"{file}: {key} is {repr(config[key])[:80]}, which is not of the right type.")
-    if config["dataset"] is not None and not config["dataset"].replace("_", "").isalnum():
+    if not is_name(config["dataset"]):
         raise BadFile(f"{file}: dataset is {config['dataset'][:80]!r}, which cannot be a data set's name.")
     if config["format"] != FORMAT:
         raise BadFile(f"{file} has format {repr(config['format'])[:20]}; this version reads format {FORMAT}.")
+    try:
+        shape = recipes.check_shape(config["data_shape"])
+        recipes.check_latent(config["latent_dim"])
+        recipes.resolve_options(recipes.find_recipe(config["recipe"]), shape, config["options"])
+    except ValueError as error:
+        raise BadFile(f"{file}: {str(error)[:300]}") from None
     return config
 
 
+def is_name(dataset: str | None) -> bool:
+    return dataset is None or (len(dataset) <= LONGEST_NAME and dataset.replace("_", "").isalnum())
+
+
 def read_metrics(folder: str | Path) -> dict:
-    """The contents of metrics.json."""
-    return read_whole(folder, ("metrics.json",), lambda parts: read_json(parts["metrics.json"]))
+    """The contents of metrics.json, every entry that has a meaning of its type."""
+    return read_whole(folder, ("metrics.json",), lambda parts: checked_metrics(parts["metrics.json"]))
+
+
+def checked_metrics(file: File) -> dict:
+    from vaecore.metrics import read_metrics as read  # where nothing foreign is read pydantic may be absent
+
+    return read(file)
 
 
 def add_metrics(folder: str | Path, /, digest: str = "", **entries: Any) -> None:  # noqa: ANN401
-    """Put entries into metrics.json and write the model card anew; Replaced where they are of another `digest`."""
-    folder = Path(folder)
-    found = whole(folder, lambda parts: read_json(parts["metrics.json"]), "metrics.json", digest=digest)
-    write_json(folder / "metrics.json", found | entries)
-    write_card(folder)
+    """Put entries into metrics.json and write the model card anew; Replaced where they are of another `digest`.
+
+    Raises ValueError, and writes nothing, where metrics.json would no longer be read.
+    """
+    from vaecore.metrics import check_metrics
+
+    found = whole(folder, lambda parts: checked_metrics(parts["metrics.json"]), "metrics.json", digest=digest)
+    write_metrics(folder, check_metrics(found | entries))
+
+
+def write_metrics(folder: str | Path, metrics: dict) -> None:
+    """Write metrics.json, which a checked reader gave or which was measured here, and the model card."""
+    text = whole(folder, lambda parts: card_of(parts, metrics))
+    write_json(Path(folder) / "metrics.json", metrics)
+    write_bytes(Path(folder) / "README.md", text.encode())
 
 
 def write_card(folder: str | Path) -> None:
@@ -250,13 +279,19 @@ def write_card(folder: str | Path) -> None:
     write_bytes(Path(folder) / "README.md", card(folder).encode())
 
 
-def card(folder: str | Path) -> str:
-    """The model card, from what the folder says of itself."""
+def card(folder: str | Path, say: Say = str) -> str:
+    """The model card, from what the folder says of itself; see `model_card` for `say`."""
+    return whole(folder, lambda parts: card_of(parts, checked_metrics(parts["metrics.json"]), say), "metrics.json")
 
-    def written(parts: Parts) -> str:
-        return model_card(check_config(parts["config.json"]), read_json(parts["metrics.json"]), weights_in(parts))
 
-    return whole(folder, written, "metrics.json")
+def card_of(parts: Parts, metrics: dict, say: Say = str) -> str:
+    """The model card; ValueError for metrics of another form than `fit`, `evaluate` and `learned` give."""
+    config, size = check_config(parts["config.json"]), weights_in(parts)
+    try:
+        return model_card(config, metrics, size, say)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"[:200]
+        raise ValueError(f"metrics does not have the form that fit, evaluate and learned give ({said}).") from None
 
 
 def count_weights(folder: str | Path, *, digest: str = "") -> int:
@@ -301,7 +336,7 @@ def read_analysis(folder: str | Path, *, digest: str = "") -> dict[str, Tensor]:
 
     `digest` says which weights, where they are known; else those that the folder holds.
     """
-    return read_kept(folder, "analysis", digest=digest)
+    return read_kept(folder, "analysis", checked_analysis, digest=digest)
 
 
 def write_analysis(folder: str | Path, tensors: dict[str, Tensor], *, digest: str = "") -> Path:
@@ -312,17 +347,25 @@ def write_analysis(folder: str | Path, tensors: dict[str, Tensor], *, digest: st
     return write_kept(folder, "analysis", tensors, digest=digest)
 
 
-def read_kept(folder: str | Path, name: str, *, digest: str = "") -> dict[str, Tensor]:
-    """As `read_analysis`, of any results: `name` is that of their file, without its ending."""
+def read_kept(folder: str | Path, name: str, check: Check, *, digest: str = "") -> dict[str, Tensor]:
+    """As `read_analysis`, of any results: `name` is that of their file, without its ending.
+
+    `check` holds the tensors of a file against their form, with the D of the checkpoint that it lies with.
+    """
     own = f"{name}.safetensors"
     if digest:
-        key, beside = digest, read_whole(folder, (own,), lambda parts: parts.get(own))
+        key, beside, known = digest, *read_whole(folder, (own, "config.json"), lambda parts: with_size(parts, own))
     else:
-        key, beside = whole(folder, lambda parts: (digest_of(parts), parts.get(own)), own)
-    for file in filter(None, (beside, cached(key, name))):
-        if file.is_file() and read_header(file)[1].get("digest") == key:
-            return read_tensors(file)
+        key, beside, known = whole(folder, lambda parts: (digest_of(parts), *with_size(parts, own)), own)
+    for file, about in ((beside, known), (cached(key, name), {})):
+        if file and file.is_file() and read_header(file)[1].get("digest") == key:
+            return check(read_tensors(file), file, **about)
     return {}
+
+
+def with_size(parts: Parts, name: str) -> tuple[Held | None, dict[str, int]]:
+    """A file that lies with a configuration, and the D of that; of an ONNX pair too."""
+    return parts.get(name), {"D": check_config(parts["config.json"])["latent_dim"]}
 
 
 def write_kept(folder: str | Path, name: str, tensors: dict[str, Tensor], *, digest: str = "") -> Path:

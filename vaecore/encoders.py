@@ -91,7 +91,7 @@ class ImpactGate(nn.Module):
         # As numbers: the first `tril` without memory (`checkpoints.shapes`) imports 800 modules, which takes seconds.
         columns = range(count + 1)
         sums = [row for m in range(count) for row in ([k == m + 1 for k in columns], [k <= m for k in columns])]
-        self.register_buffer("sums", torch.tensor(sums, dtype=torch.float32), persistent=False)
+        self.register_buffer("sums", torch.tensor(sums, dtype=torch.get_default_dtype()), persistent=False)
 
     def forward(self, x: Tensor, count: int | None = None) -> Tensor:
         count = len(self.impacts.nets) + 1 if count is None else count

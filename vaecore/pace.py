@@ -18,6 +18,7 @@ from vaecore.datasets import Dataset, load_dataset
 from vaecore.objectives import Batch
 from vaecore.parallel import Workers
 from vaecore.recipes import Stage, build_with, find_recipe
+from vaecore.threads import threads_for
 from vaecore.training import make_optimisers, one_epoch, planned
 from vaecore.vae import VAE
 
@@ -50,7 +51,7 @@ def seconds_for(vae: VAE, recipe: str, train: Dataset, epochs: int, batch_size: 
                 one_epoch(vae, images[:count], stage, optimisers, rates, 0, lambda event: None)
                 return time.perf_counter() - begun
 
-            with torch.enable_grad():
+            with threads_for(vae, batch_size), torch.enable_grad():  # as `fit` has them
                 pace[stage.phases] = step_seconds(step, min(len(images), max(FEW, known.least_batch)), len(images))
     steps = -(-len(train) // batch_size)
     return steps * sum(pace[stage.phases] for stage in plan)

@@ -696,4 +696,6 @@ def paper_of(config: Mapping[str, Any]) -> Paper:
 
 def label(config: Mapping[str, Any]) -> str:
     """The name that the papers give the system of a checkpoint's configuration, such as RME(5)."""
-    return find_recipe(config["recipe"]).label.format(**config["options"])
+    recipe = find_recipe(config["recipe"])
+    defaults = {option.name: option.default for option in recipe.options}
+    return recipe.label.format(**(defaults | dict(config["options"])))

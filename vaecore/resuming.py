@@ -11,8 +11,8 @@ from torch import Tensor
 from vaecore import checkpoints
 from vaecore.averaging import Average
 from vaecore.recipes import complete_options
-from vaecore.runs import LOG, SNAPSHOTS, partial_of
-from vaecore.safefiles import LARGEST_TENSORS, BadFile, read_header, read_tensors, write_tensors
+from vaecore.runs import LOG, OWNER, SNAPSHOTS, partial_of
+from vaecore.safefiles import LARGEST_TENSORS, BadFile, parse_json, read_header, read_tensors, write_tensors
 from vaecore.text import counted
 from vaecore.vae import VAE
 
@@ -86,9 +86,36 @@ def stored(partial: Path) -> tuple[dict, State] | None:
     if not file.exists():
         return None
     try:
-        return json.loads(read_header(file)[1]["run"]), read_tensors(file)
-    except (BadFile, KeyError, ValueError) as error:
+        about = parse_json(read_header(file)[1].get("run", "").encode(), file)
+        must_be_run(about)
+        return about, read_tensors(file)
+    except ValueError as error:
         raise ValueError(f"{file} cannot be read ({error}): remove {partial} and start afresh.") from None
+
+
+def must_be_run(about: object) -> None:
+    """BadFile unless it is what `keep` says of a run; without pydantic, which a training must not need."""
+    held = about if isinstance(about, dict) else {}
+    settings, history = held.get("settings"), held.get("history")
+    counts = [held.get("epoch"), held.get("best_epoch"), settings.get("epochs") if isinstance(settings, dict) else None]
+    if not all(type(count) is int and 0 <= count < 10**9 for count in counts) or not isinstance(history, list):
+        raise BadFile("it does not say how far the run is")
+    if not all(isinstance(event, dict) and type(event.get("seconds")) in (int, float) for event in history):
+        raise BadFile("its history is no list of epochs")
+    config, dataset = settings.get("config"), settings.get("dataset", 0)
+    kinds = {"recipe": str, "data_shape": list, "latent_dim": int, "options": dict}
+    if not isinstance(config, dict) or not all(isinstance(config.get(key), kind) for key, kind in kinds.items()):
+        raise BadFile("it does not say which VAE is trained")
+    if not isinstance(dataset, str | None):
+        raise BadFile("it does not say on which data")
+
+
+def fill(vae: VAE, state: State, partial: Path) -> None:
+    """Put the weights into the VAE; ValueError where they are not this VAE's."""
+    wanted = {name: tensor.shape for name, tensor in vae.state_dict().items()}
+    if {name: tensor.shape for name, tensor in state.items()} != wanted:
+        raise ValueError(f"{partial / STATE} holds weights of another VAE: remove {partial} and start afresh.")
+    vae.load_state_dict(state)
 
 
 def part(tensors: State, kind: str) -> State:
@@ -107,7 +134,7 @@ def resume(partial: Path, vae: VAE, optimisers: dict, settings: dict, average: A
     if about["settings"] != settings:
         other = [f"{key} {value}" for key, value in about["settings"].items() if settings.get(key) != value]
         raise ValueError(f"{partial} holds a run with other settings ({'; '.join(other)}): use those or remove it.")
-    vae.load_state_dict(part(tensors, "last"))
+    fill(vae, part(tensors, "last"), partial)
     if average is not None:
         average.take(part(tensors, "shadow"))
     restore_adam(optimisers, tensors)
@@ -121,7 +148,7 @@ def finish(folder: Path, vae: VAE, run: Run, settings: dict, last: State | None 
     del settings["config"]
     training = settings | {"best_epoch": run.best_epoch, "seconds": sum(e["seconds"] for e in run.history)}
     metrics, partial = {"training": training, "history": run.history}, partial_of(folder)
-    log = [partial / name for name in (LOG, SNAPSHOTS) if (partial / name).exists()]
+    log = [partial / name for name in (LOG, SNAPSHOTS, OWNER) if (partial / name).exists()]
     checkpoints.save(vae, folder, dataset=dataset, metrics=metrics, last=last, more=log)
     # The checkpoint is there: whatever hinders the tidying up must not make the run a failed one.
     shutil.rmtree(partial, ignore_errors=True)
@@ -135,7 +162,7 @@ def finish_early(folder: str | Path) -> Path:
         raise ValueError(f"The run {folder.name} has no whole epoch yet, so there is nothing to keep.")
     about, tensors = found
     vae = checkpoints.rebuild(about["settings"]["config"])
-    vae.load_state_dict(part(tensors, "best"))
+    fill(vae, part(tensors, "best"), partial_of(folder))
     note = f"ended after {about['epoch']} of {counted(about['settings']['epochs'], 'epoch')}"
     run = Run(about["epoch"], about["best_epoch"], {}, about["history"])
     finish(folder, vae.eval(), run, about["settings"] | {"epochs": about["epoch"], "note": note}, part(tensors, "last"))

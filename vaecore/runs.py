@@ -5,6 +5,7 @@
       lock                the process that trains holds it (flock): the run lives exactly while nobody else can
       metrics.jsonl       a line for a step now and then, one for each epoch; steps done again come again
       snapshots/          what a page shows of an epoch (`snapshots`)
+      owner               whose it is, where a page began it; the checkpoint keeps it
       stop                somebody asks the run to end at its next step
       end.json            how it ended; its room is taken at the start, so that a full disk can still be told
       state.safetensors   the last whole epoch (`resuming`)
@@ -25,6 +26,7 @@ from pathlib import Path
 
 ASKED, LOCK, LOG, SNAPSHOTS, STOP, END = "run.json", "lock", "metrics.jsonl", "snapshots", "stop", "end.json"
 SUFFIX = ".partial"
+OWNER = "owner"
 ROOM = 2048  # bytes of end.json
 OFTEN = 0.5  # seconds between two lines at first; later a 500th of what the run has taken, so that logs stay short
 
@@ -63,7 +65,7 @@ def stop(folder: Path, keep: bool = False) -> None:
 
 def is_to_be_kept(folder: Path) -> bool:
     with suppress(OSError):
-        return (partial_of(folder) / STOP).read_text() == "keep"
+        return (partial_of(folder) / STOP).read_bytes() == b"keep"
     return False
 
 

@@ -9,6 +9,7 @@ and with two latent dimensions, of the first of these images,
     q_draws                      draws of q [M, 2], where it is no diagonal Gaussian
 """
 
+import re
 import time
 from pathlib import Path
 
@@ -23,9 +24,22 @@ from vaecore.evaluation import encode
 from vaecore.exact.joint import Joint
 from vaecore.runs import SNAPSHOTS
 from vaecore.safefiles import read_tensors, write_tensors
+from vaecore.tensor_forms import held_to
 from vaecore.vae import VAE
 
 SHOWN, SAMPLES, CODES, DRAWS, SIDE = 8, 24, 300, 200, 40
+NUMBER = re.compile(r"[0-9]{1,9}")
+# B images and S samples, of C channels; a grid of G by G nodes.
+IMAGES = {"originals": "uint8 B C H W", "reconstructions": "uint8 B C H W", "samples": f"uint8 {SAMPLES} C H W"}
+FLAT = {
+    "codes": "float N 2",
+    "axes": "float 2 G",
+    "log_density": "level G G",
+    "q_loc": "float 2",
+    "q_scale": "float 2",
+}
+PLANE = IMAGES | FLAT
+FORM = PLANE | {"labels": "uint8 N", "q_draws": "float M 2"}
 DEEP = 12.0  # nats below the peak: the grid goes on closing in until that much of it fills a third
 MOST = 100  # of a run: with more epochs, every second or third one
 COSTLY = 0.1  # of a run's time may go into snapshots
@@ -53,11 +67,13 @@ class Shutter:
 def epochs_in(folder: Path) -> dict[int, Path]:
     """The snapshots of a run's folder, or of a checkpoint's, by epoch."""
     files = sorted((folder / SNAPSHOTS).glob("[0-9]*.safetensors"))
-    return {int(file.stem): file for file in files if file.stem.isdigit()}
+    return {int(file.stem): file for file in files if NUMBER.fullmatch(file.stem)}
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    return read_tensors(file)
+    """What a page shows of an epoch; BadFile where the file does not hold just that."""
+    tensors = read_tensors(file)
+    return held_to(FORM, tensors, file, PLANE if any(name in tensors for name in FLAT) else IMAGES)
 
 
 @in_eval_mode

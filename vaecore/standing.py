@@ -1,11 +1,13 @@
 """How a training run stands, read from its folder by whoever watches."""
 
-import json
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from vaecore.logged import read_asked, read_end, read_log
 from vaecore.runs import ASKED, END, LOG, STOP, is_alive, partial_of
+from vaecore.safefiles import BadFile
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,7 @@ class Standing:
     """A run as it stands. state: new, running, stopping, done, stopped, failed or interrupted (no process, no word).
 
     epochs: the log's line of each epoch, in order; objective: (step, nats) of some steps; both without repetitions.
+    problem: what is wrong with the files in its folder, as sentences.
     """
 
     folder: Path
@@ -24,6 +27,7 @@ class Standing:
     epochs: tuple[dict, ...] = ()
     objective: tuple[tuple[int, float], ...] = ()
     seconds_left: float | None = None
+    problem: str = ""
 
     @property
     def active(self) -> bool:
@@ -34,31 +38,13 @@ class Standing:
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
 
-def lines(folder: Path) -> list[dict]:
-    """The log's lines, of a run or of the checkpoint that it became; half ones and strange ones are passed over."""
-    found = []
-    for place in (partial_of(folder), folder):
-        with suppress(OSError):
-            for text in (place / LOG).read_bytes().split(b"\n"):
-                with suppress(ValueError):
-                    line = json.loads(text)
-                    found += [line] if isinstance(line, dict) and "event" in line else []
-            break
-    return found
-
-
-def read_json(file: Path) -> dict:
-    with suppress(OSError, ValueError):
-        held = json.loads(file.read_bytes())
-        return held if isinstance(held, dict) else {}
-    return {}
-
-
 def read(folder: Path) -> Standing:
-    """The run as it stands now."""
+    """The run as it stands now; where one of its files is no such file, its problem says so and the rest is shown."""
     # First whether it lives, then what it wrote: the other way round, the end would be missed in between.
-    alive, partial = is_alive(folder), partial_of(folder)
-    end, logged = read_json(partial / END), lines(folder)
+    alive, partial, problems = is_alive(folder), partial_of(folder), []
+    end = tried(lambda: read_end(partial / END), {}, problems)
+    logged = tried(lambda: lines(folder), [], problems)
+    asked = tried(lambda: read_asked(partial / ASKED), {}, problems)
     asking = (partial / STOP).exists()
     if (folder / "config.json").exists():
         state = "done"
@@ -68,8 +54,23 @@ def read(folder: Path) -> Standing:
         state = end["state"]
     else:
         state = "stopped" if asking else "interrupted" if logged else "new"
-    about = {"asked": read_json(partial / ASKED), "sentence": str(end.get("sentence", ""))}
+    about = {"asked": asked, "sentence": end.get("sentence", ""), "problem": " ".join(problems)}
     return Standing(folder, state, **about, **summed_up(logged))
+
+
+def lines(folder: Path) -> list[dict]:
+    """The log's lines, of a run or of the checkpoint that it became; BadFile where they are not such."""
+    found = read_log(partial_of(folder) / LOG)
+    return (read_log(folder / LOG) or []) if found is None else found
+
+
+def tried(reader: Callable[[], Any], otherwise: Any, problems: list[str]) -> Any:  # noqa: ANN401
+    """What the reader gives; where the file does not hold that, `otherwise` and one sentence more."""
+    try:
+        return reader()
+    except BadFile as error:
+        problems.append(str(error))
+        return otherwise
 
 
 def summed_up(logged: list[dict]) -> dict:

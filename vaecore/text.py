@@ -2,7 +2,7 @@
 
 import re
 
-IRREGULAR = {"axis": "axes"}
+IRREGULAR = {"axis": "axes", "epoch": "epochs"}
 # An abbreviation is read letter by letter, and the names of these letters begin with a vowel: an ONNX pair, but a VAE.
 ABBREVIATION = re.compile(r"[AEFHILMNORSX](?![a-z])")
 WORD = re.compile(r"[AEIO][a-z]|[aeio]|u(?!ni|s)|(?:11|18)(?!\d)|8")

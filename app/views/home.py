@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import computed, panels, session
 from app.notes.home import NOTES
+from app.plain import plain
 
 QUESTION, UNSURE, PRIOR = "How wrong is the encoder?", "Where is it unsure?", "Where is the prior wrong?"
 BETWEEN, LEARNED, TRAIN = "What lies between?", "What has it learned?", "Train one"
@@ -36,8 +37,8 @@ usable = [entry for entry in found.values() if not entry.problem]
 for start in range(0, len(usable), 3):
     for column, entry in zip(st.columns(3), usable[start : start + 3], strict=False):
         with column.container(border=True):
-            st.markdown(f"**{entry.name}**")
-            st.caption(panels.summary(entry))
+            st.markdown(f"**{plain(entry.name)}**")
+            st.caption(plain(panels.summary(entry)))
             with st.container(horizontal=True):
                 st.page_link("views/posterior.py", label=QUESTION, query_params={"checkpoint": entry.name})
                 st.page_link("views/unsure.py", label=UNSURE, query_params={"checkpoint": entry.name})

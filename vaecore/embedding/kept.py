@@ -12,6 +12,8 @@ from vaecore.datasets import Dataset
 from vaecore.embedding.neighbours import FEWEST, METHODS, MOST, check, embed
 from vaecore.embedding.parts import gather, stratified
 from vaecore.learned import codes
+from vaecore.safefiles import File
+from vaecore.tensor_forms import held_to
 from vaecore.text import counted
 
 
@@ -87,10 +89,19 @@ def name(settings: Settings) -> str:
 
 
 def kept(folder: str | Path, settings: Settings, rows: Tensor, *, digest: str = "") -> Tensor | None:
-    """The places [n, 2] that were kept for these weights and these rows [n]; None if there are none, or of others."""
-    found = read_kept(folder, name(settings), digest=digest)
-    places, there = found.get("places"), found.get("rows")
-    if places is None or there is None or not torch.equal(there.long(), rows.long()):
+    """The places [n, 2] that were kept for these weights and these rows [n]; None if there are none, or of others.
+
+    Raises BadFile where the file that should hold them does not.
+    """
+    found = read_kept(folder, name(settings), checked_map, digest=digest)
+    if not found or not torch.equal(found["rows"].long(), rows.long()):
         return None
-    fits = places.shape == (len(rows), 2) and places.is_floating_point() and bool(places.isfinite().all())
-    return places if fits else None
+    return found["places"]
+
+
+def checked_map(tensors: dict[str, Tensor], file: File, **_: int) -> dict[str, Tensor]:
+    """What a map's file must hold: places [n, 2] of the images `rows` [n]; BadFile where it does not."""
+    return held_to(FORM, tensors, file, FORM)
+
+
+FORM = {"places": "float n 2", "rows": "int n"}

@@ -1,6 +1,5 @@
 """A report that is kept with its checkpoint as JSON, and refused where it belongs to others or is no report."""
 
-import math
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from vaecore.health.report import VERSION
 from vaecore.safefiles import BadFile, cache, read_json, write_json
 from vaecore.verdicts import verdicts
 
+LARGEST = 1e75  # what is beyond, or no number, is none of a report's: verdicts square it, twice at most
 # What each stage measures; with * a standard error beside it. A report that has one of them must have all.
 NUMBERS = {
     "bounds": "*ELBO,*IWAE,*IWAE - ELBO,*reconstruction,*reconstruction gained by the right code,"
@@ -145,4 +145,4 @@ def are_numbers(values: list) -> bool:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

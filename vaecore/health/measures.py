@@ -20,23 +20,24 @@ Found = dict[str, object]
 
 
 class Remembered(nn.Module):
-    """q(z|x) of images that are known by their numbers [B, 1, 1, 1]: encoded once, however often it is asked for."""
+    """q(z|x) of N images, encoded once, however often it is asked for: the n-th is known by the one pixel n / N."""
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:
         super().__init__()
         self.loc, self.scale = loc, scale
 
     def forward(self, x: Tensor) -> Independent:
-        number = x.flatten().long()
+        number = (x.flatten().double() * len(self.loc)).round().long()
         return Independent(Normal(self.loc[number], self.scale[number]), 1)
 
 
 def encoded_once(vae: VAE, x: Tensor) -> tuple[VAE, Tensor]:
-    """`vae` and images x, or, where q is a diagonal Gaussian, the same with x by their numbers and q remembered."""
+    """`vae` and images x, or, where q is a diagonal Gaussian, the same with x by one pixel each and q remembered."""
     if not is_diagonal(vae.posterior(x[:1])):
         return vae, x
     loc, scale = (part.to(x.device) for part in evaluation.encode(vae, x, BATCH))
-    return VAE(vae.prior, Remembered(loc, scale), vae.decoder), torch.arange(len(x)).to(x)[:, None, None, None]
+    pixels = (torch.arange(len(x)) / len(x)).to(x)[:, None, None, None]
+    return VAE(vae.prior, Remembered(loc, scale), vae.decoder), pixels
 
 
 def bounds(vae: VAE, x: Tensor, samples: int) -> Iterator[dict[str, Tensor]]:
@@ -157,10 +158,10 @@ def gaps(vae: VAE, x: Tensor) -> Iterator[Found]:
 
 def stored_gap(analysis: dict[str, Tensor], diagonal: bool) -> Found | None:
     """The same from what `analysis.analyse` keeps, on as many images as it has come to; None where there are none."""
-    if not (rows := len(analysis.get("exact.log_evidence", ()))):
+    names = [f"exact.{name}" for name in ("log_evidence", "approximation", "amortization")]
+    if not all(name in analysis for name in names):
         return None
-    names = ("log_evidence", "approximation", "amortization")
-    evidence, best, rest = (analysis[f"exact.{name}"][:rows].double() for name in names)
+    evidence, best, rest = (analysis[name].double() for name in names)
     return gap(evidence, best + rest, best, diagonal)
 
 

@@ -53,12 +53,12 @@ def evaluation(measures: dict) -> dict:
     """Numbers, lists of numbers, and the protocol."""
     kept = {}
     for name, value in list(measures.items())[:MOST_MEASURES]:
+        if name == "protocol":
+            continue
         listed = isinstance(value, list) and len(value) <= 1024 and all(is_plain(entry, float) for entry in value)
         if is_plain(name, str) and len(name) <= 100 and (listed or is_plain(value, float)):
             kept[name] = value
-    if is_plain(measures.get("protocol"), str):
-        kept["protocol"] = measures["protocol"]
-    return kept
+    return kept | chosen(measures, {"protocol": str})
 
 
 def is_plain(value: Any, kind: type) -> bool:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,8 @@ def keep(vae: VAE, dataset: str | None, root: str | Path, name: str, found: dict
     """
     root = Path(root)
     shape = vae.config
-    usual = f"{(dataset or 'brought').replace('_', '-')}-{shape['recipe']}-{shape['latent_dim']}d"
+    named = re.sub(r"[^A-Za-z0-9]+", "-", dataset or "").strip("-")[:30] or "brought"  # as a folder may be called
+    usual = f"{named}-{shape['recipe']}-{shape['latent_dim']}d"
     wanted, most = shelf.check_name(name) if name else usual, quota()
     root.mkdir(parents=True, exist_ok=True)
     with alone(root):
