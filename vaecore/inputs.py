@@ -4,13 +4,14 @@ Public functions pass what they are given through here, so that no array of anot
 """
 
 import math
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions import Distribution, constraints
 
 from vaecore.text import a
 
@@ -38,6 +39,15 @@ def images_of(vae: nn.Module, images: Any, least: int = 1) -> Tensor:  # noqa: A
 
 def batch_of(vae: nn.Module, images: Any, part: nn.Module | None = None) -> Tensor:  # noqa: ANN401
     """As `images_of`, without a look at the values, for the inside of loops; in the type of `part`, or the encoder."""
+    found = pixels_of(images)
+    shape = vae.config and list(vae.config["data_shape"])
+    if shape and shape != list(found.shape[1:]):
+        raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(found.shape[1:])}.")
+    return found.to(float_type(part or vae.encoder))
+
+
+def pixels_of(images: Any) -> Tensor:  # noqa: ANN401
+    """`images` [N, C, H, W] of no VAE: ValueError for whole numbers, which may mean 0 to 255, and for other shapes."""
     found = tensor_of(images, "The images")
     if not (found.is_floating_point() or found.dtype == torch.bool):
         raise ValueError(
@@ -46,10 +56,7 @@ def batch_of(vae: nn.Module, images: Any, part: nn.Module | None = None) -> Tens
         )
     if found.ndim != 4:
         raise ValueError(f"The images have shape {list(found.shape)}; it must be [N, C, H, W].")
-    shape = vae.config and list(vae.config["data_shape"])
-    if shape and shape != list(found.shape[1:]):
-        raise ValueError(f"The VAE was built for images of shape {shape}, the data has {list(found.shape[1:])}.")
-    return found.to(float_type(part or vae.encoder))
+    return found
 
 
 def float_type(part: nn.Module) -> torch.dtype:
@@ -70,11 +77,33 @@ def points_of(vae: nn.Module, z: Any) -> Tensor:  # noqa: ANN401
 
 def array_of(codes: Any) -> np.ndarray:  # noqa: ANN401
     """Codes, of any type of real numbers, as an array."""
-    found = tensor_of(codes, "The codes")
-    if found.is_complex():
-        raise ValueError("The codes are complex numbers; they must be real.")
-    found = found.detach().cpu()
-    return (found if found.dtype in (torch.float32, torch.float64) else found.float()).numpy()
+    return floats_of(codes, "The codes").detach().cpu().numpy()
+
+
+def floats_of(values: Any, what: str, shape: str = "") -> Tensor:  # noqa: ANN401
+    """`values`, real numbers of any type, as a tensor of float32, or float64 where they are.
+
+    Args:
+        shape: the letters of the axes that they must have, as "N, D"; then they must be finite too.
+    """
+    found = tensor_of(values, what)
+    if found.is_complex() or (shape and found.ndim != len(shape.split(", "))):
+        own = f"shape {list(found.shape)} and type {kind(found)}"
+        raise ValueError(f"{what} have {own}; they must be real numbers{f' [{shape}]' if shape else ''}.")
+    found = found if found.dtype in (torch.float32, torch.float64) else found.float()
+    if shape and not found.isfinite().all():
+        raise ValueError(f"{what} hold values that are not finite numbers: look for NaN and infinity in them.")
+    return found
+
+
+def places_of(prior: Distribution, z: Any, what: str, shape: str = "N, D") -> Tensor:  # noqa: ANN401
+    """`z`, points of a prior's latent space, in the type that the prior's own samples have."""
+    found, size = floats_of(z, what, shape), list(prior.event_shape)
+    if size and list(found.shape[-1:]) != size:
+        raise ValueError(f"{what} have shape {list(found.shape)}; the prior's points have {size}.")
+    with torch.random.fork_rng(devices=[]), suppress(NotImplementedError):  # of a density alone nothing is known
+        found = found.to(prior.sample())
+    return found
 
 
 def tensor_of(values: Any, what: str) -> Tensor:  # noqa: ANN401

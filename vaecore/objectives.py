@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from vaecore import mutual
 from vaecore.distributions import is_diagonal
+from vaecore.inputs import batch_of
 from vaecore.pixelcnn import PixelCNN
 from vaecore.processes import averaged_kl, marginal
 from vaecore.realnvp import Coupling
@@ -87,14 +88,15 @@ def prior_alone(vae: VAE, batch: Batch, l2: float = 0.0) -> Tensor:
 def process_bound(vae: VAE, batch: Batch, sampled: bool = False) -> Tensor:
     """GPVAE's equation 15: E_q(z|x) log p(x|z) - E_q(W,U) KL(q(z|x,W,U) || p(z)) - KL(q(W,U) || N(0, I)) / N."""
     encoder = vae.encoder
-    moments = encoder.moments(batch.x)
-    reconstruction = vae.log_likelihood(batch.x, marginal(moments).rsample((1,)))[0]
+    x = batch_of(vae, batch.x)
+    moments = encoder.moments(x)
+    reconstruction = vae.log_likelihood(x, marginal(moments).rsample((1,)))[0]
     return (reconstruction - averaged_kl(moments, sampled)).mean() - moments.weights_kl / encoder.train_size
 
 
 def prefix(vae: VAE, batch: Batch, count: int) -> Tensor:
     """The ELBO of the mixture of the first `count` components, Q_count-1 in RME's terms."""
-    return vae.elbo(batch.x, q=vae.encoder(batch.x, count)).mean()
+    return vae.elbo(batch.x, q=vae.encoder(batch_of(vae, batch.x), count)).mean()
 
 
 Apart = Callable[[Distribution, Distribution, Batch], Tensor]
@@ -102,12 +104,13 @@ Apart = Callable[[Distribution, Distribution, Batch], Tensor]
 
 def component(vae: VAE, batch: Batch, index: int, apart: Apart) -> Tensor:
     """The ELBO of component `index` alone, and from the second on what holds it apart from those before it."""
-    q = vae.encoder.component(batch.x, index)
-    bound = vae.elbo(batch.x, q=q).mean()
+    x = batch_of(vae, batch.x)
+    q = vae.encoder.component(x, index)
+    bound = vae.elbo(x, q=q).mean()
     if index == 0:
         return bound
     with torch.no_grad():
-        before = vae.encoder(batch.x, index)
+        before = vae.encoder(x, index)
     return bound + apart(q, before, batch)
 
 

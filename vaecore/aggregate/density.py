@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from vaecore.distributions import is_diagonal
 from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
-from vaecore.inputs import images_of
+from vaecore.inputs import floats_of, images_of, points_of
 from vaecore.vae import VAE
 
 OnEvent = Callable[[dict], None] | None
@@ -43,7 +43,7 @@ def log_aggregate(z: Tensor, loc: Tensor, scale: Tensor, on_event: OnEvent = Non
     Returns:
         [M] nats, float64.
     """
-    must_fit(z, loc, scale)
+    z, loc, scale = fitting(z, loc, scale)
     centre = loc.double().mean(0)
     # Squares cancel least where the codes are around zero.
     z, loc, scale = z.double() - centre, loc.double() - centre, scale.double()
@@ -67,7 +67,7 @@ def log_aggregate_of(vae: VAE, z: Tensor, images: Tensor, on_event: OnEvent = No
 
     Diagonal Gaussians go by `log_aggregate`; of any other q the density of each pair is asked, which is slow.
     """
-    images = images_of(vae, images)
+    z, images = points_of(vae, z), images_of(vae, images)
     if is_diagonal(vae.posterior(images[:1].to(vae.device))):
         return log_aggregate(z, *(part.to(z.device) for part in encode(vae, images)), on_event)
     z, parts = z.to(next(vae.parameters())), images.split(BLOCK)
@@ -82,7 +82,7 @@ def log_aggregate_of(vae: VAE, z: Tensor, images: Tensor, on_event: OnEvent = No
 @torch.no_grad()
 def log_densities(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """log q(z|x_i) of each pair, [M, N] nats, float64, for a few points z [M, D] and codes [N, D]."""
-    must_fit(z, loc, scale)
+    z, loc, scale = fitting(z, loc, scale)
     centre = loc.double().mean(0)
     exponents = powers(z.double() - centre) @ coefficients(loc.double() - centre, scale.double()).T
     return exponents * math.log(2)
@@ -92,7 +92,7 @@ def log_densities(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
 @torch.no_grad()
 def log_densities_of(vae: VAE, z: Tensor, images: Tensor) -> Tensor:
     """log q(z|x_i) of each pair, [M, N] nats, float64, for a few points z [M, D] and any q."""
-    images = images_of(vae, images)
+    z, images = points_of(vae, z), images_of(vae, images)
     if is_diagonal(vae.posterior(images[:1].to(vae.device))):
         return log_densities(z, *(part.to(z.device) for part in encode(vae, images)))
     z = z.to(next(vae.parameters()))
@@ -170,14 +170,13 @@ def pairwise(q: Distribution, z: Tensor, reduce: Callable[[Tensor], Tensor]) -> 
     return torch.cat([reduce(q.log_prob(part[:, None].expand(-1, size, -1)).double()) for part in parts])
 
 
-def must_fit(z: Tensor, loc: Tensor, scale: Tensor) -> None:
-    if z.ndim != 2 or loc.ndim != 2 or loc.shape != scale.shape or z.shape[1] != loc.shape[1] or not len(loc):
+def fitting(z: Tensor, loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points [M, D], means and standard deviations [N, D] of codes, as floats; ValueError where they do not fit."""
+    parts = ((z, "The points z"), (loc, "The means"), (scale, "The standard deviations"))
+    z, loc, scale = (floats_of(values, what, "N, D") for values, what in parts)
+    if loc.shape != scale.shape or z.shape[1] != loc.shape[1] or not len(loc):
         shapes = f"{list(z.shape)}, {list(loc.shape)} and {list(scale.shape)}"
         raise ValueError(f"Points, means and scales have shapes {shapes}; they need [M, D], [N, D] and [N, D], N >= 1.")
     if not (scale > 0).all():
         raise ValueError("Each standard deviation must be above zero.")
-
-
-def must_be_images(images: Tensor) -> None:
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"Images have shape {list(images.shape)}; they need [N, C, H, W], N >= 1.")
+    return z, loc, scale

@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of, must_be_images
+from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of
 from vaecore.distributions import is_diagonal
 from vaecore.eval_mode import in_eval_mode
+from vaecore.inputs import images_of
 from vaecore.vae import VAE
 
 CHUNK = 500  # images encoded at once
@@ -65,7 +67,7 @@ def marginal_kl(
             grows with points n_x n_z times N n_x.
         on_event: called with {"event": "step", "step": k, "steps": n} as log q(z) is computed.
     """
-    must_be_draws(draws, n_z, points)
+    draws = draws_of(vae, draws, n_z, points)
     count = len(draws[0])
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -110,9 +112,10 @@ def mean_and_error(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
-def must_be_draws(draws: Sequence[Tensor], n_z: int, points: int | None) -> None:
-    if isinstance(draws, Tensor) or not len(draws) or len({x.shape for x in draws}) > 1:
+def draws_of(vae: VAE, draws: Sequence[Tensor], n_z: int, points: int | None) -> list[Tensor]:
+    found = [] if isinstance(draws, Tensor | np.ndarray) else [images_of(vae, x) for x in draws]
+    if len({x.shape for x in found}) != 1:
         raise ValueError("draws must be a list of tensors of one shape [N, C, H, W]: the binarisations of N images.")
-    must_be_images(draws[0])
-    if n_z < 1 or (points is not None and not 1 <= points <= len(draws[0])):
-        raise ValueError(f"n_z is {n_z} and points {points}; it needs n_z >= 1 and 1 <= points <= {len(draws[0])}.")
+    if n_z < 1 or (points is not None and not 1 <= points <= len(found[0])):
+        raise ValueError(f"n_z is {n_z} and points {points}; it needs n_z >= 1 and 1 <= points <= {len(found[0])}.")
+    return found

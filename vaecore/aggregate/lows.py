@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaecore.aggregate.density import OnEvent, log_aggregate, log_aggregate_of
 from vaecore.eval_mode import in_eval_mode
+from vaecore.inputs import floats_of, images_of, points_of
 from vaecore.vae import VAE
 
 PORTION = 100  # samples judged together
@@ -54,10 +55,10 @@ def low_posterior(
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
         z = vae.prior().sample((count,))
-    if isinstance(codes, Tensor):
-        log_q = log_aggregate_of(vae, z, codes, on_event)
+    if isinstance(codes, tuple | list):
+        log_q = log_aggregate(z, *(floats_of(part, "The codes").to(z.device) for part in codes), on_event)
     else:
-        log_q = log_aggregate(z, *(part.to(z.device) for part in codes), on_event)
+        log_q = log_aggregate_of(vae, z, codes, on_event)
     log_q, order = log_q.sort()
     return LowSamples(z[order[:keep]], log_q[:keep], log_q)
 
@@ -73,7 +74,8 @@ def judge(vae: VAE, z: Tensor, images: Tensor | None = None, samples: int = 16, 
             both are asked about the same images.
         samples: draws of q(z|x) for each ELBO.
     """
-    if z.ndim != 2 or not len(z) or (images is not None and len(images) != len(z)):
+    z, images = points_of(vae, z), images if images is None else images_of(vae, images)
+    if not len(z) or (images is not None and len(images) != len(z)):
         number = "none" if images is None else len(images)
         raise ValueError(f"z has shape {list(z.shape)}, images: {number}; it needs [K, D], K >= 1, and one image each.")
     drawn, means, elbo = [], [], []

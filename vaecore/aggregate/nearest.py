@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecore.aggregate.density import must_fit
+from vaecore.aggregate.density import fitting
+from vaecore.inputs import pixels_of
 
 ROWS, BLOCK = 1000, 4000
 
@@ -32,7 +33,7 @@ def closest_pairs(loc: Tensor, scale: Tensor) -> ClosestPairs:
     Returns:
         float64. Of codes with equal means one is the other's neighbour, with both distances 0.
     """
-    must_fit(loc[:1], loc, scale)
+    _, loc, scale = fitting(loc, loc, scale)
     if len(loc) < 2:
         raise ValueError("A pair needs two codes; there is one.")
     index, distance = nearest(loc, loc, exclude_self=True)
@@ -46,7 +47,8 @@ def closest_pairs(loc: Tensor, scale: Tensor) -> ClosestPairs:
 @torch.no_grad()
 def nearest_images(images: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
     """Which of `training` [N, C, H, W] is nearest to each of `images` [M, C, H, W]: indices and L2 distances, [M]."""
-    if images.ndim != 4 or images.shape[1:] != training.shape[1:] or not len(training):
+    images, training = pixels_of(images), pixels_of(training)
+    if images.shape[1:] != training.shape[1:] or not len(training):
         shapes = f"{list(images.shape)} and {list(training.shape)}"
         raise ValueError(f"Images have shapes {shapes}; they need [M, C, H, W] and [N, C, H, W], N >= 1.")
     return nearest(images.flatten(1), training.flatten(1))

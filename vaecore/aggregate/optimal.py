@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecore.aggregate.density import must_be_images
+from vaecore.inputs import floats_of, pixels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,9 @@ def optimal_images(log_densities: Tensor, images: Tensor) -> OptimalImages:
         log_densities: log q(z|x_i) [M, N], as `log_densities` or `log_densities_of` gives them.
         images: x_i [N, C, H, W].
     """
-    must_be_images(images)
-    if log_densities.ndim != 2 or log_densities.shape[1] != len(images):
+    images, log_densities = pixels_of(images), floats_of(log_densities, "The log densities")
+    images = floats_of(images, "The images", "N, C, H, W")
+    if not len(images) or log_densities.ndim != 2 or log_densities.shape[1] != len(images):
         shape = list(log_densities.shape)
         raise ValueError(f"log_densities has shape {shape}; it needs [M, {len(images)}], a column for each image.")
     weights = log_densities.softmax(1)

@@ -9,6 +9,7 @@ from torch.nn.functional import max_pool2d, softplus
 
 from vaecore.eval_mode import eval_mode
 from vaecore.exact.joint import CHUNK, Joint
+from vaecore.inputs import places_of
 from vaecore.text import counted
 from vaecore.vae import VAE
 
@@ -36,7 +37,7 @@ class Overview:
         prior = vae.prior()
         reach = prior.mean + 4 * torch.stack([-prior.stddev, prior.stddev])
         if codes is not None:
-            codes = codes.to(reach)
+            codes = places_of(prior, codes, "The codes").to(reach)
             margin = 0.05 * (codes.amax(0) - codes.amin(0))
             reach = torch.stack([reach[0].minimum(codes.amin(0) - margin), reach[1].maximum(codes.amax(0) + margin)])
         self.axes = tuple(torch.linspace(*ends, size, dtype=torch.float64).to(reach) for ends in reach.T.tolist())

@@ -14,7 +14,7 @@ from vaecore.exact.overview import Overview, local_maxima, must_be_flat
 from vaecore.exact.patches import LEVELS, SAFETY, add_copies, find_patches, lay, measure, recentre, scatter
 from vaecore.exact.peaks import Peaks, ascend, distinct
 from vaecore.exact.valleys import separated
-from vaecore.inputs import images_of
+from vaecore.inputs import floats_of, images_of
 from vaecore.vae import VAE
 
 TOLERANCE = 0.006  # nats of log p(x), within which the lattice's copies shall agree: the error is then well under 0.01
@@ -95,6 +95,10 @@ class TruePosterior:
     @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z|x) at z [B, ..., 2]: [B, ...] nats."""
+        z = floats_of(z, "The points z").to(self.overview.z)
+        if z.ndim < 2 or (len(z), z.shape[-1]) != (len(self.log_evidence), 2):
+            wanted = f"[{len(self.log_evidence)}, ..., 2]"
+            raise ValueError(f"The points z have shape {list(z.shape)}; it must be {wanted}: some for each image.")
         flat = z.reshape(len(z), 1, -1, 2)
         wanted = torch.ones(flat.shape[:2], dtype=bool, device=z.device)
         return (self.joint(flat, wanted)[:, 0] - self.log_evidence[:, None]).reshape(z.shape[:-1])

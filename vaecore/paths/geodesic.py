@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vaecore.paths.passes import sines
-from vaecore.paths.ways import STEPS, energy, exact_ends, linear
+from vaecore.paths.ways import STEPS, ends_of, energy, exact_ends, linear
 
 
 @torch.no_grad()
@@ -18,6 +18,7 @@ def smoothest(decode: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, st
     Args:
         decode: g, the decoder's mean: z [T, D] to images [T, ...], such as `lambda z: vae.likelihood(z).mean`.
     """
+    start, end = ends_of(start, end, steps)
     straight = linear(start, end, steps)
     if steps < 3 or torch.equal(start, end):
         return straight

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaecore.inputs import places_of
 from vaecore.paths.ways import valley
 
 PAIRS, COARSE = 2000, 17  # pairs among which is searched, and steps of each
@@ -26,7 +27,8 @@ def find_pairs(prior: Distribution, codes: Tensor, count: int = 3, *, deepest: b
     for the smoothest ones only pairs count that are at least as far apart as half of all; of those without any valley
     the ones come first whose lowest log p(z) is highest.
     """
-    if codes.ndim != 2 or len(codes) < 2:
+    codes = places_of(prior, codes, "The codes")
+    if len(codes) < 2:
         raise ValueError(f"The codes have shape {list(codes.shape)}; pairs need [N, D] with N >= 2.")
     generator = torch.Generator().manual_seed(seed)
     first = torch.randint(len(codes), (PAIRS,), generator=generator)

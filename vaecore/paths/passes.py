@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaecore.paths.ways import FINE, STEPS, exact_ends, linear, refined, spherical, valley
+from vaecore.inputs import places_of
+from vaecore.paths.ways import FINE, STEPS, ends_of, exact_ends, linear, refined, spherical, valley
 
 WAVES, CLIMBS = 8, 70  # sines of a curve that looks for a pass, and its steps of Adam
 ROUNDING = 1e-4  # nats that the same log p(z) may differ by in two batches
@@ -24,6 +25,7 @@ def highest_valley(prior: Distribution, start: Tensor, end: Tensor, steps: int =
     side, for between two equal ways round the straight line cannot decide. Among paths that nowhere fall below the
     lower end the one with the least valley is best. None that is worse than the straight line is returned.
     """
+    start, end = (places_of(prior, z, "The coordinates of a path's end", "D") for z in ends_of(start, end, steps))
     straight = linear(start, end, steps)
     if not valley(prior.log_prob(refined(straight))):
         return straight
