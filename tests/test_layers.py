@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each file of vaecore may import of its own house; a file not named here is a new one to be placed.
 ORDER = (
-    "text distinct inputs eval_mode datasets distributions mutual weightnorm flows made resnets normed_resnets nets "
-    "realnvp safefiles checking tensor_forms analysed metrics logged folders hidden shelf mirror threads runs "
-    "standing parallel encoders priors processes pixelcnn lossy decoders vae refine objectives options protocols mae "
-    "ranks exact paths recipes onnx model_index cards checkpoints imports averaging beginning resuming diagnosis "
-    "training pace clusters evaluation snapshots recording aggregate verdicts health analysis learned embedding "
-    "timing tables memory __init__ __main__"
+    "text distinct inputs threads eval_mode datasets distributions mutual weightnorm flows made resnets "
+    "normed_resnets nets realnvp safefiles checking tensor_forms analysed metrics logged folders hidden shelf mirror "
+    "runs standing parallel encoders priors processes pixelcnn lossy decoders vae refine objectives options "
+    "protocols mae ranks exact paths recipes onnx model_index cards checkpoints imports averaging beginning resuming "
+    "diagnosis training pace clusters evaluation snapshots recording aggregate verdicts health analysis learned "
+    "embedding timing tables memory __init__ __main__"
 ).split()
 
 

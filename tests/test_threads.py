@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import vaecore
-from vaecore import threads
+from vaecore import evaluation, exact, threads
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,22 @@ def test_a_training_of_digits_has_one_thread_and_leaves_what_it_found() -> None:
     vae = vaecore.build("vae", (1, 8, 8), 2, net="small")
     images = torch.rand(64, 1, 8, 8)
     vaecore.fit(vae, "vae", images, epochs=1, on_event=lambda event: seen.add(torch.get_num_threads()))
+    assert seen == {1}
+    assert torch.get_num_threads() == 2
+
+
+def test_what_is_asked_of_a_small_vae_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, vae = set(), vaecore.build("vae", (1, 8, 8), 2, net="small")
+    posterior = vaecore.VAE.posterior
+
+    def watched(self: vaecore.VAE, x: torch.Tensor) -> torch.distributions.Distribution:
+        seen.add(torch.get_num_threads())
+        return posterior(self, x)
+
+    monkeypatch.setattr(vaecore.VAE, "posterior", watched)
+    evaluation.log_evidence(vae, torch.rand(4, 1, 8, 8), samples=2)
+    evaluation.active_units(vae, torch.rand(4, 1, 8, 8))
+    exact.split_gap(vae, torch.rand(2, 1, 8, 8))
     assert seen == {1}
     assert torch.get_num_threads() == 2
 

@@ -10,11 +10,9 @@ from vaecore.analysed import ROWS
 from vaecore.eval_mode import in_eval_mode
 from vaecore.evaluation import encode
 from vaecore.processes import GaussianProcessEncoder
-from vaecore.threads import threads_for
 from vaecore.vae import VAE
 
 PORTION = 50  # images whose posteriors are integrated together
-DECODED = 1024  # codes that are decoded at once, about
 Found = dict[str, Tensor]
 
 
@@ -46,26 +44,25 @@ def analyse(
         .approximation, .amortization, .error, .gap_error, .non_gaussianity (nats), .modes, .valleys [N],
         .best_loc, .best_scale [N, 2] and .frame [N, 4], the bulk's box.
     """
-    with threads_for(vae, DECODED):
-        found = measures(vae, images)
-        if labels is not None:
-            found["test.labels"] = labels.to(torch.uint8)
-        if vae.prior().event_shape != (2,):
-            return found
-        overview, rows = exact.Overview(vae, found["test.loc"]), exact_rows(known or {})
-        batches, done = images[:exact_images].split(PORTION), len(next(iter(rows.values()), ())) // PORTION
-        rows = {name: row[: done * PORTION] for name, row in rows.items()}
-        for step, x in enumerate(batches[done:], done + 1):
-            new = exact_row(exact.split_gap(vae, x, overview))
-            rows = {name: torch.cat([rows[name], part.cpu()]) if rows else part.cpu() for name, part in new.items()}
-            found |= {f"exact.{name}": row for name, row in rows.items()}
-            if on_event:
-                on_event({"event": "step", "step": step, "steps": len(batches)})
-            if stop():
-                break
-            if keep and step % 10 == 0:
-                keep(found)
-        return found | {f"exact.{name}": row for name, row in rows.items()}
+    found = measures(vae, images)
+    if labels is not None:
+        found["test.labels"] = labels.to(torch.uint8)
+    if vae.prior().event_shape != (2,):
+        return found
+    overview, rows = exact.Overview(vae, found["test.loc"]), exact_rows(known or {})
+    batches, done = images[:exact_images].split(PORTION), len(next(iter(rows.values()), ())) // PORTION
+    rows = {name: row[: done * PORTION] for name, row in rows.items()}
+    for step, x in enumerate(batches[done:], done + 1):
+        new = exact_row(exact.split_gap(vae, x, overview))
+        rows = {name: torch.cat([rows[name], part.cpu()]) if rows else part.cpu() for name, part in new.items()}
+        found |= {f"exact.{name}": row for name, row in rows.items()}
+        if on_event:
+            on_event({"event": "step", "step": step, "steps": len(batches)})
+        if stop():
+            break
+        if keep and step % 10 == 0:
+            keep(found)
+    return found | {f"exact.{name}": row for name, row in rows.items()}
 
 
 def measures(vae: VAE, images: Tensor, chunk: int = 1024) -> Found:

@@ -1,5 +1,5 @@
 """Evaluation mode: what is asked of a VAE in training neither begins its actnorm nor drops anything out, and it goes on
-in training afterwards."""
+in training afterwards. And it has as many threads as its size is worth."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,10 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from torch import nn
+
+from vaecore.threads import threads_for
+
+PORTION = 1024  # images or points that a call of the networks gets, about
 
 P, R, M = ParamSpec("P"), TypeVar("R"), TypeVar("M", bound=nn.Module)
 
@@ -28,11 +32,11 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def in_eval_mode(function: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """`function(vae, ...)` with its first argument in evaluation mode."""
+    """`function(vae, ...)` with its first argument in evaluation mode, and with one thread where that is small work."""
 
     @wraps(function)
     def asked(vae: M, *args: P.args, **kwargs: P.kwargs) -> R:
-        with eval_mode(vae):
+        with eval_mode(vae), threads_for(vae, PORTION):
             return function(vae, *args, **kwargs)
 
     return asked
