@@ -90,7 +90,7 @@ def rates(history: list | None) -> str | None:
     told = [f"{rate:.3g}" for rate in told if isinstance(rate, int | float)]
     runs = [(rate, len(list(epochs))) for rate, epochs in groupby(told)]
     if len(runs) > MOST_RATES:
-        return f"{runs[0][0]} falling to {runs[-1][0]} over {len(told)} epochs"
+        return f"{runs[0][0]} falling to {runs[-1][0]} over {counted(len(told), 'epoch')}"
     return ", ".join(f"{rate} for {counted(n, 'epoch')}" for rate, n in runs) or None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from vaecore.safefiles import BadFile, File, content, parse_json
+from vaecore.text import a
 
 # No text for a number, no 1.0 for 1, no NaN; a key that is not named stays.
 OPEN = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
@@ -53,4 +54,4 @@ def short(held: Any) -> str:  # noqa: ANN401
     """At most 60 characters that show it; of what holds more than a line, its kind."""
     if isinstance(held, int) and abs(held) > 2**63:
         return "a number of too many digits"
-    return repr(held)[:60] if isinstance(held, str | int | float | None) else f"a {type(held).__name__}"
+    return repr(held)[:60] if isinstance(held, str | int | float | None) else a(type(held).__name__)

@@ -21,6 +21,7 @@ from vaecore.parallel import Workers
 from vaecore.protocols import Plateau
 from vaecore.recipes import Phase, Recipe, Stage, find_recipe, is_short
 from vaecore.resuming import Event, Run, claim, finish, keep, resume, weights
+from vaecore.text import counted
 from vaecore.threads import threads_for
 from vaecore.vae import VAE
 
@@ -106,7 +107,7 @@ def fit(
                 steps = epoch * -(-len(images) // batch_size)
                 rate = rested(stage.plateau, rate * stage.plateau.decay**steps, run, optimisers)
                 if rate is None:
-                    settings |= {"note": f"ended by its plateaus after {epoch} of {epochs} epochs"}
+                    settings |= {"note": f"ended by its plateaus after {epoch:,} of {counted(epochs, 'epoch')}"}
                     break
             rates = {"learning_rate": rate, "batch_size": batch_size, "workers": workers, "epochs": epochs}
             rates |= {"binarise": grey is not None, "least_batch": recipe.least_batch, "average": average}

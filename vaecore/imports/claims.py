@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from vaecore.safefiles import BadFile
+from vaecore.text import counted
 
 # No markup: these words stand on the pages and in the model card.
 PLAIN = re.compile(r"[\w .,;:%=+/()\-|*?'^²σμ>~]{0,500}")
@@ -39,7 +40,8 @@ def claims(metrics: dict) -> dict:
         kept["evaluation"] = evaluation(measures)
     if isinstance(history, list):
         if len(history) > MOST_EPOCHS:
-            raise BadFile(f"metrics.json has a history of {len(history):,} epochs; at most {MOST_EPOCHS:,} are read.")
+            told = counted(len(history), "epoch")
+            raise BadFile(f"metrics.json has a history of {told}; at most {MOST_EPOCHS:,} are read.")
         epochs = (chosen(event, EPOCH) for event in history if isinstance(event, dict))
         kept["history"] = [{"event": "epoch", **event} for event in epochs if "epoch" in event]
     return kept
