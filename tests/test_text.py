@@ -25,6 +25,8 @@ from vaecore.text import a, counted, plural
         (3, "axis", "3 axes"),
         (2, "query", "2 queries"),
         (2, "way", "2 ways"),
+        (2_400, "epoch", "2,400 epochs"),
+        (2, "batch", "2 batches"),
     ],
 )
 def test_what_is_one_is_singular(number: int, thing: str, said: str) -> None:
