@@ -166,7 +166,7 @@ def measure(asked: dict) -> float | str:
     command = ["nice", "-n", str(NICE), sys.executable, "-m", "vaecore.pace", str(MEGABYTES)]
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, cwd=session.ROOT, env=surroundings, text=True, **pipes)
+    child = subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1], env=surroundings, text=True, **pipes)
     given, until = json.dumps(asked), time.monotonic() + PATIENCE
     try:
         while True:

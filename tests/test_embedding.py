@@ -138,8 +138,12 @@ def test_what_cannot_be_embedded_is_said(codes: Tensor, method: str, seed: int, 
 
 
 def test_codes_too_few_or_flat_have_no_plane() -> None:
-    for codes in (torch.randn(5, 1), torch.randn(1, 4), torch.randn(5)):
-        with pytest.raises(ValueError, match="N and D at least 2"):
+    for codes, sentence in (
+        (torch.randn(5, 1), "N and D at least 2"),
+        (torch.randn(1, 4), "N and D at least 2"),
+        (torch.randn(5), r"real numbers \[N, D\]"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
             embedding.pca(codes)
 
 

@@ -324,7 +324,7 @@ def test_bench_wants_measured_folders(digits: Path, capsys: pytest.CaptureFixtur
         file = digits / "metrics.json"
         file.write_text(json.dumps({"learned": kept}))
         assert main(["bench", "learned", str(digits)]) == 1
-        assert "measure it again" in capsys.readouterr().err
+        assert "metrics.json: learned.density: " in capsys.readouterr().err
 
 
 WRONG = {

@@ -323,6 +323,7 @@ def test_the_whole_form_stands_in_the_link_and_opens_as_it_was(begun: list) -> N
     assert not app.warning
     shown = {"System": "sa", "Data set": "dynamic_digits", "Latent size": 3, "Epochs": 7, "Seed": 5, "steps": 2}
     shown |= {"step size": 0.01, "net": "dense", "likelihood": "bernoulli", "batch size": 64, "learning rate": 0.002}
+    shown |= {"protocol": "short"}
     assert form(app) == shown | {"begin with": "plain"}
     assert {name: app.query_params[name] for name in app.query_params} == FORM
     button(app, "train_start").click().run()

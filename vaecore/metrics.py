@@ -68,21 +68,21 @@ Described = Annotated[Table, AfterValidator(described)]
 
 @with_config(OPEN)
 class Cluster(TypedDict):
-    """K-means with so many clusters: the accuracy, mean and standard deviation of its runs."""
+    """K-means with so many clusters: the accuracy, mean and standard deviation of its runs, or the reason for none."""
 
     clusters: Whole
     rule: Text
-    mean: Number
+    mean: Number | None
     std: Number | None
 
 
 @with_config(OPEN)
 class Probe(TypedDict):
-    """A classifier of codes, given so many labels."""
+    """A classifier of codes, given so many labels; or the reason why there is none."""
 
     probe: Text
     labels: Whole
-    mean: Number
+    mean: Number | None
     std: Number | None
 
 

@@ -93,6 +93,6 @@ NOTES = (
         r"\mathbb E[x|z], \quad z \sim p(z)",
         f"{MAE}, Figures 3 and 6",
         "app.between_priors._drawn",
-        line="vae.likelihood(vae.prior().sample((DOWN * ACROSS,)))",
+        line="z = vae.prior().sample((DOWN * ACROSS,))",
     ),
 )

@@ -49,7 +49,7 @@ NOTES = (
         "gap",
         r"\mathrm{KL}(q(z|x)\,\|\,p(z|x)) = \log p(x) - \mathrm{ELBO}(q)",
         CREMER,
-        "vaecore.exact.posterior.TruePosterior.divergence",
+        "vaecore.exact.posterior.TruePosterior.integrated",
         "Integrated where q lies, on patches of its own.",
         "kl = mean[rows] + self.log_evidence[rows]",
         ("gap of q",),

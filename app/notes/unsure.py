@@ -26,7 +26,7 @@ NOTES = (
         "exact gap",
         r"\mathrm{KL}(q(z|x)\,\|\,p(z|x))",
         "Cremer et al. 2018, Section 3",
-        "vaecore.exact.posterior.TruePosterior.divergence",
+        "vaecore.exact.posterior.TruePosterior.integrated",
         line="kl = mean[rows] + self.log_evidence[rows]",
     ),
     Note(
